@@ -1,0 +1,280 @@
+//! The directives: one table for both servers.
+//!
+//! From it come the draft of a scope (every setting possibly unset), the merge of an inner scope
+//! into an outer one, the settled settings, httpd's and NGINX's tables of commands, the reference
+//! configurations and `docs/directives.md`.
+
+pub mod value;
+
+use value::{
+    AcceptedMethods, Audience, ClaimExports, ClientCertHeader, Expiry, Fault, FilePath,
+    HeaderExports, Issuers, MaxAge, Size, Span, Text, Toggle, TokenTypes, Value, Word, Words,
+};
+
+use crate::confirmation::ThumbprintForm;
+use crate::jose::AlgorithmSet;
+use crate::requirement::{RequiredClaims, RequiredProofs, RequiredScopes};
+
+/// Where a directive may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// Once for the whole server: httpd's main server, NGINX's `http`.
+    Process,
+    /// Also in virtual hosts and in locations.
+    Location,
+}
+
+/// Which servers have a directive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Servers {
+    /// Both.
+    Both,
+    /// Only NGINX: on httpd the server itself has the means.
+    Nginx,
+}
+
+/// One row of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Directive {
+    /// The name in kebab case, from which each server's is derived.
+    pub name: &'static str,
+    /// Where it may stand.
+    pub scope: Scope,
+    /// Which servers have it.
+    pub servers: Servers,
+    /// The default as it would be written; empty where there is none.
+    pub default: &'static str,
+    /// What it does.
+    pub sentence: &'static str,
+    /// Its arguments.
+    pub syntax: fn() -> String,
+}
+
+impl Directive {
+    /// The name on httpd: `BoundTokenTypes`.
+    #[must_use]
+    pub fn httpd_name(&self) -> String {
+        let capital = |word: &str| {
+            let mut letters = word.chars();
+            letters
+                .next()
+                .map(|first| first.to_ascii_uppercase())
+                .into_iter()
+                .chain(letters)
+                .collect::<String>()
+        };
+        format!(
+            "Bound{}",
+            self.name.split('-').map(capital).collect::<String>()
+        )
+    }
+
+    /// The name on NGINX: `bound_token_types`.
+    #[must_use]
+    pub fn nginx_name(&self) -> String {
+        format!("bound_{}", self.name.replace('-', "_"))
+    }
+}
+
+/// A setting's value where no scope sets it.
+macro_rules! settled {
+    () => {
+        Default::default()
+    };
+    ($default:literal) => {
+        value::parse(&$default.split(' ').collect::<Vec<_>>())?
+    };
+}
+
+macro_rules! directives {
+    ($($(#[doc = $sentence:literal])+ $scope:ident $servers:ident $name:literal $field:ident: $type:ty $(= $default:literal)?;)*) => {
+        /// Every directive; a directive's identity in the shims is its place in this list.
+        pub const DIRECTIVES: &[Directive] = &[$(Directive {
+            name: $name,
+            scope: Scope::$scope,
+            servers: Servers::$servers,
+            default: concat!($($default)?),
+            sentence: concat!($($sentence),+),
+            syntax: <$type as Value>::syntax,
+        }),*];
+
+        /// What one scope says; what it leaves unset shines through from the scope around it.
+        #[derive(Clone, Debug, Default)]
+        pub struct Draft { $($field: Option<$type>),* }
+
+        /// What holds at a location, everything decided.
+        #[derive(Clone, Debug)]
+        pub struct Settings { $($(#[doc = $sentence])+ pub $field: $type),* }
+
+        impl Draft {
+            /// Takes the directive that is number `index` of [`DIRECTIVES`].
+            ///
+            /// # Errors
+            /// [`Fault`]: the arguments are wrong, or the directive stands here twice.
+            pub fn set(&mut self, index: usize, arguments: &[&str]) -> Result<(), Fault> {
+                let mut place = 0_usize;
+                $(
+                    if place == index {
+                        return set_field(&mut self.$field, arguments);
+                    }
+                    place = place.wrapping_add(1);
+                )*
+                let _ = place;
+                Err(Fault { got: arguments.join(" "), expected: "a directive of this module".to_owned() })
+            }
+
+            /// The draft that holds in `inner` inside of `self`.
+            #[must_use]
+            pub fn merge(&self, inner: &Self) -> Self {
+                Self { $($field: inner.$field.clone().or_else(|| self.$field.clone())),* }
+            }
+
+            /// Decides everything.
+            ///
+            /// # Errors
+            /// [`Fault`]: a default does not parse, which a test rules out.
+            pub fn settle(&self) -> Result<Settings, Fault> {
+                Ok(Settings { $($field: match &self.$field {
+                    Some(value) => value.clone(),
+                    None => settled!($($default)?),
+                }),* })
+            }
+        }
+    };
+}
+
+fn set_field<T: Value>(field: &mut Option<T>, arguments: &[&str]) -> Result<(), Fault> {
+    let value = value::parse(arguments)?;
+    let taken = match field {
+        None => {
+            *field = Some(value);
+            true
+        }
+        Some(present) => present.add(value),
+    };
+    if taken {
+        return Ok(());
+    }
+    Err(Fault {
+        got: arguments.join(" "),
+        expected: "this only once here".to_owned(),
+    })
+}
+
+directives! {
+    /// A trusted issuer of access tokens, by the exact value of `iss`, and where its keys come from: a JWK Set in a file (read again when it changes), a JWK Set behind a URL, or the URL found in the issuer's metadata (RFC 8414, OpenID Connect Discovery). May be repeated; a scope that names an issuer replaces the list of the scope around it.
+    Location Both "issuer" issuer: Issuers;
+    /// The audiences that a token may be for: its `aud` must contain one of them. `any` accepts every token of the issuers and is for issuers that serve one API only. Must be set wherever tokens are checked.
+    Location Both "audience" audience: Audience;
+    /// The signature algorithms accepted. A key that says `alg` in its JWK is used for that one only.
+    Location Both "algorithms" algorithms: AlgorithmSet = "RS256 RS384 RS512 PS256 PS384 PS512 ES256 ES384 ES512 EdDSA Ed25519 Ed448";
+    /// The token types (`typ`) accepted. The default takes what most issuers send; `at+jwt` alone is what RFC 9068 asks for.
+    Location Both "token-types" token_types: TokenTypes = "at+jwt JWT none";
+    /// How far this server's clock and an issuer's may be apart.
+    Location Both "leeway" leeway: Span<0, 60> = "30s";
+    /// Whether a token must have `exp`.
+    Location Both "expiry" expiry: Expiry = "required";
+    /// The methods of confirmation of which a token must use at least one. Whatever a token's `cnf` names is checked in any case.
+    Location Both "confirmation" confirmation: AcceptedMethods = "any";
+    /// Whether tokens without `cnf`, which anybody may use who has them, are admitted.
+    Location Both "bearer" bearer: Toggle = "off";
+    /// `padded-thumbprint` reads `x5t#S256` in padded or standard base64 too, as some issuers send it.
+    Location Both "compat" compat: ThumbprintForm = "none";
+    /// The claim that becomes the user's name (REMOTE_USER).
+    Location Both "user-claim" user_claim: Word = "sub";
+    /// A claim to export to the environment. May be repeated; a scope that names one replaces the list of the scope around it.
+    Location Both "export-claim" export_claim: ClaimExports;
+    /// A claim or an exported variable to send to the backend in a request header. May be repeated; a scope that names one replaces the list of the scope around it.
+    Location Both "export-header" export_header: HeaderExports;
+    /// Sends the client's certificate to the backend in the request headers of RFC 9440.
+    Location Both "client-cert-header" client_cert_header: ClientCertHeader = "off";
+    /// The authentication context classes of which the token's `acr` must be one (RFC 9470).
+    Location Both "acr-values" acr_values: Words;
+    /// How long ago the user may have been authenticated, by the token's `auth_time` (RFC 9470).
+    Location Both "max-age" max_age: MaxAge;
+    /// The largest token that is looked at.
+    Location Both "token-max-size" token_max_size: Size<1024, 65_536> = "16k";
+    /// How long one request may wait for keys that are not known yet; afterwards it gets 503.
+    Location Both "key-wait" key_wait: Span<0, 30> = "2s";
+    /// The certificates (PEM) trusted when keys are fetched over https, instead of the system's.
+    Process Both "jwks-ca" jwks_ca: FilePath;
+    /// How often keys are fetched anew, give or take a tenth.
+    Process Both "jwks-refresh" jwks_refresh: Span<1, 86_400> = "1h";
+    /// How long one fetch of keys may take.
+    Process Both "jwks-timeout" jwks_timeout: Span<1, 60> = "5s";
+    /// The least time between two fetches, whatever unknown keys tokens name; also the first pause after a failure.
+    Process Both "jwks-cooldown" jwks_cooldown: Span<1, 3_600> = "30s";
+    /// How long keys go on being used while fetching them fails.
+    Process Both "jwks-stale" jwks_stale: Span<1, 2_592_000> = "24h";
+    /// Memory for verified tokens, in each server process.
+    Process Both "token-cache-size" token_cache_size: Size<65_536, 4_294_967_296> = "32m";
+    /// Checks access tokens here. (On httpd: `AuthType Bound`.)
+    Location Nginx "access" access: Toggle = "off";
+    /// The realm named in challenges. (On httpd: `AuthName`.)
+    Location Nginx "realm" realm: Text;
+    /// Scopes that the token must have, all of them. (On httpd: `Require bound-scope`.)
+    Location Nginx "require-scope" require_scope: RequiredScopes;
+    /// A claim, or a JSON pointer into the claims, that must have or contain one of the values. May be repeated, and all must hold. (On httpd: `Require bound-claim`.)
+    Location Nginx "require-claim" require_claim: RequiredClaims;
+    /// Proofs of which the request must have given at least one. (On httpd: `Require bound-proof`.)
+    Location Nginx "require-proof" require_proof: RequiredProofs;
+    /// The thread pool in which requests wait for keys. (httpd waits in the request's own thread.)
+    Location Nginx "thread-pool" thread_pool: Word = "default";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index(name: &str) -> usize {
+        DIRECTIVES
+            .iter()
+            .position(|directive| directive.name == name)
+            .unwrap()
+    }
+
+    #[test]
+    fn every_default_parses() {
+        Draft::default().settle().unwrap();
+    }
+
+    #[test]
+    fn an_inner_scope_overrides_even_with_off() {
+        let (mut outer, mut inner) = (Draft::default(), Draft::default());
+        outer.set(index("bearer"), &["on"]).unwrap();
+        outer.set(index("leeway"), &["10s"]).unwrap();
+        inner.set(index("bearer"), &["off"]).unwrap();
+        let settings = outer.merge(&inner).settle().unwrap();
+        assert!(!settings.bearer.0);
+        assert_eq!(settings.leeway.seconds(), 10);
+    }
+
+    #[test]
+    fn a_second_time_is_a_fault_unless_the_directive_adds_up() {
+        let mut draft = Draft::default();
+        draft.set(index("leeway"), &["10s"]).unwrap();
+        let fault = draft.set(index("leeway"), &["20s"]).unwrap_err();
+        assert_eq!(
+            fault.to_string(),
+            "got \"20s\", expected this only once here"
+        );
+        draft.set(index("export-claim"), &["a"]).unwrap();
+        draft.set(index("export-claim"), &["b"]).unwrap();
+        assert_eq!(draft.settle().unwrap().export_claim.0.len(), 2);
+    }
+
+    #[test]
+    fn names_derive() {
+        let row = DIRECTIVES[index("client-cert-header")];
+        assert_eq!(row.httpd_name(), "BoundClientCertHeader");
+        assert_eq!(row.nginx_name(), "bound_client_cert_header");
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = DIRECTIVES.iter().map(|row| row.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DIRECTIVES.len());
+    }
+}

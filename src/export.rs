@@ -1,0 +1,234 @@
+//! What we tell the backends: one table of exported names, which is also the list of names that
+//! are stripped from every incoming request.
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use crate::directive::Settings;
+use crate::effect::{Effect, Target};
+use crate::proof::ClientCertificate;
+use crate::refusal::Reason;
+use crate::token::Verified;
+
+/// An exported name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// The name in the environment or of the header; on NGINX the variable is its lower case.
+    pub name: &'static str,
+    /// What it holds.
+    pub sentence: &'static str,
+}
+
+macro_rules! exports {
+    ($($constant:ident $name:literal $sentence:literal;)*) => {
+        $(pub(crate) const $constant: &str = $name;)*
+
+        /// Every name with a meaning of its own. Names that begin with `BOUND_` are ours altogether.
+        pub const EXPORTS: &[Export] = &[$(Export { name: $name, sentence: $sentence }),*];
+    };
+}
+
+exports! {
+    PROOF "BOUND_PROOF" "How possession was proved: `certificate`, or `none` for a bearer token; several are divided by commas.";
+    ISS "BOUND_ISS" "The token's `iss`.";
+    SUB "BOUND_SUB" "The token's `sub`.";
+    CLIENT_ID "BOUND_CLIENT_ID" "The token's `client_id`.";
+    SCOPE "BOUND_SCOPE" "The token's `scope`.";
+    EXP "BOUND_EXP" "The token's `exp`, in seconds since the epoch.";
+    JTI "BOUND_JTI" "The token's `jti`.";
+    REFUSAL "BOUND_REFUSAL" "Why a request was refused, as in `AB1212`; for access logs.";
+    THUMBPRINT "BOUND_CLIENT_CERTIFICATE_THUMBPRINT" "The SHA-256 thumbprint of the client's certificate in base64url, on every TLS request with one, whether or not it is protected.";
+    FINGERPRINT "TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
+    CLIENT_CERT "Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
+    CLIENT_CERT_CHAIN "Client-Cert-Chain" "The certificates behind it, likewise.";
+    PROVIDED "Sec-Provided-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    REFERRED "Sec-Referred-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    OTHER "Sec-Other-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    CONTEXT "Token-Binding-Context" "Kept for Token Binding; not yet set.";
+    SEC_CONTEXT "Sec-Token-Binding-Context" "Kept for Token Binding; not yet set.";
+}
+
+/// The claims exported under a name of their own.
+const CLAIMS: &[(&str, &str)] = &[
+    ("iss", ISS),
+    ("sub", SUB),
+    ("client_id", CLIENT_ID),
+    ("scope", SCOPE),
+    ("exp", EXP),
+    ("jti", JTI),
+];
+
+/// What the grant of `token` exports.
+#[must_use]
+pub fn of_token(token: &Verified, settings: &Settings) -> Vec<Effect> {
+    let mut variables = vec![(PROOF.to_owned(), proof(token))];
+    for (claim, name) in CLAIMS {
+        variables.extend(claim_text(token, claim).map(|text| ((*name).to_owned(), text)));
+    }
+    for (claim, name) in &settings.export_claim.0 {
+        variables.extend(claim_text(token, claim).map(|text| (name.clone(), text)));
+    }
+    let mut effects: Vec<_> = variables
+        .iter()
+        .map(|(name, text)| Effect::new(Target::Environment, name, text))
+        .collect();
+    for (source, header) in &settings.export_header.0 {
+        let variable = variables
+            .iter()
+            .find(|(name, _)| name == source)
+            .map(|(_, text)| text.clone());
+        if let Some(text) = variable.or_else(|| claim_text(token, source)) {
+            effects.push(Effect::new(Target::RequestHeader, header, &text));
+        }
+    }
+    if let Some(user) = claim_text(token, &settings.user_claim.0).filter(|user| !user.is_empty()) {
+        effects.push(Effect::new(Target::User, "", &user));
+    }
+    effects
+}
+
+/// What a client certificate exports, on every request of its connection.
+#[must_use]
+pub fn of_certificate(certificate: &ClientCertificate) -> Vec<Effect> {
+    let thumbprint = certificate.thumbprint().to_string();
+    [THUMBPRINT, FINGERPRINT]
+        .iter()
+        .map(|name| Effect::new(Target::Environment, name, &thumbprint))
+        .collect()
+}
+
+/// What a refusal exports.
+#[must_use]
+pub fn of_refusal(reason: Reason) -> Effect {
+    Effect::new(
+        Target::Environment,
+        REFUSAL,
+        &format!("AB{}", reason.number()),
+    )
+}
+
+fn proof(token: &Verified) -> String {
+    let names: Vec<_> = token.methods().map(|method| method.name()).collect();
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
+/// A claim as text: a string as it is, an array of plain strings joined by commas, anything else
+/// as JSON, so that no value can pose as two.
+fn claim_text(token: &Verified, claim: &str) -> Option<String> {
+    match token.claims().get(claim)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Array(elements) => {
+            let plain = |element: &Value| {
+                element
+                    .as_str()
+                    .filter(|text| !text.contains(','))
+                    .map(str::to_owned)
+            };
+            let joined = elements.iter().map(plain).collect::<Option<Vec<_>>>();
+            Some(joined.map_or_else(
+                || Value::Array(elements.clone()).to_string(),
+                |texts| texts.join(","),
+            ))
+        }
+        value @ (Value::Bool(_) | Value::Number(_) | Value::Object(_)) => Some(value.to_string()),
+    }
+}
+
+/// The names that no request may bring along.
+#[derive(Debug)]
+pub struct ScrubList {
+    names: HashSet<Vec<u8>>,
+    /// A bit for each first character of a name, so that most headers are let pass at a glance.
+    initials: u64,
+}
+
+/// Every name that begins like this is ours.
+const PREFIX: &[u8] = b"bound_";
+
+impl ScrubList {
+    /// The exported names, and those that the configuration adds.
+    #[must_use]
+    pub fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
+        let exported = EXPORTS.iter().map(|export| export.name);
+        let mut list = Self {
+            names: HashSet::new(),
+            initials: initial(b'b'),
+        };
+        for name in exported.chain(configured) {
+            let folded: Vec<u8> = name.bytes().map(fold).collect();
+            list.initials |= folded.first().map_or(0, |first| initial(*first));
+            list.names.insert(folded);
+        }
+        list
+    }
+
+    /// Whether an incoming header of this name is to be removed. Names compare as CGI maps them:
+    /// letter case aside, and every character that is no letter or digit as `_`, since a backend
+    /// behind CGI could not tell them apart.
+    #[must_use]
+    pub fn contains(&self, name: &[u8]) -> bool {
+        let Some(first) = name.first() else {
+            return false;
+        };
+        if self.initials & initial(fold(*first)) == 0 {
+            return false;
+        }
+        let folded: Vec<u8> = name.iter().copied().map(fold).collect();
+        folded.starts_with(PREFIX) || self.names.contains(&folded)
+    }
+}
+
+const fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'_'
+    }
+}
+
+const fn initial(byte: u8) -> u64 {
+    1_u64.wrapping_shl(byte as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn look_alikes_are_ours_too() {
+        let list = ScrubList::new(["X-User", "_odd"]);
+        for ours in [
+            "BOUND_SUB",
+            "Bound-Sub",
+            "bound.anything",
+            "TB-SSL-Client-Cert-Fingerprint",
+            "tb_ssl_client_cert_fingerprint",
+            "Sec_Provided-Token.Binding_ID",
+            "Client_Cert",
+            "client-cert-chain",
+            "x_user",
+            "X-USER",
+            "-odd",
+        ] {
+            assert!(list.contains(ours.as_bytes()), "{ours}");
+        }
+        for other in [
+            "",
+            "Host",
+            "Bound",
+            "X-User2",
+            "Authorization",
+            "Cookie",
+            "Sec-Token-Binding",
+            "Client-Certificate",
+        ] {
+            assert!(!list.contains(other.as_bytes()), "{other}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Possession: what a request proved to hold. One file for each way to prove it; only that file
+//! can make its evidence.
+
+mod certificate;
+
+pub use certificate::ClientCertificate;
+
+/// Everything that one request proved to possess.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Possessions<'a> {
+    /// The certificate that the client authenticated its TLS connection with.
+    pub certificate: Option<&'a ClientCertificate>,
+}

@@ -1,0 +1,166 @@
+//! A verified token: evidence that only [`verify`](super::verify()) can make.
+
+use std::sync::Arc;
+
+use super::{Lifetime, Timestamp};
+use crate::confirmation::{Confirmation, Method};
+use crate::effect::Effect;
+use crate::export;
+use crate::jose::Key;
+use crate::jose::json::Object;
+use crate::policy::Policy;
+use crate::proof::Possessions;
+use crate::refusal::{Reason, Refusal};
+
+/// A token whose signature and claims have been verified under one policy. Whether it may be used
+/// now and by this client is for [`judge`](Self::judge).
+#[derive(Debug)]
+pub struct Verified {
+    token: Box<str>,
+    policy: u64,
+    key: Arc<Key>,
+    lifetime: Lifetime,
+    confirmation: Confirmation,
+    authenticated: Option<Timestamp>,
+    claims: Object,
+    effects: Vec<Effect>,
+}
+
+impl Verified {
+    pub(super) fn new(
+        token: &str,
+        policy: &Policy,
+        key: Arc<Key>,
+        lifetime: Lifetime,
+        confirmation: Confirmation,
+        authenticated: Option<Timestamp>,
+        claims: Object,
+    ) -> Self {
+        let mut verified = Self {
+            token: token.into(),
+            policy: policy.id(),
+            key,
+            lifetime,
+            confirmation,
+            authenticated,
+            claims,
+            effects: Vec::new(),
+        };
+        verified.effects = export::of_token(&verified, policy.settings());
+        verified
+    }
+
+    /// Judges what changes from one request to the next: the key's standing, the lifetime, the
+    /// age of the authentication, and above all who presents the token.
+    ///
+    /// # Errors
+    /// Why this request must not be granted. [`Reason::KeyUnknown`] if the key was withdrawn
+    /// since: the token must be verified anew.
+    pub fn judge(
+        &self,
+        policy: &Policy,
+        possessions: &Possessions<'_>,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let settings = policy.settings();
+        if self.policy != policy.id() {
+            return Err(Refusal::with_detail(
+                Reason::InternalError,
+                "verified under another policy",
+            ));
+        }
+        if self.key.is_retired() {
+            return Err(Reason::KeyUnknown.into());
+        }
+        self.lifetime.judge(now, settings.leeway.seconds())?;
+        self.check_authentication_age(settings.max_age.0, now, settings.leeway.seconds())?;
+        self.confirmation.confirm(possessions)
+    }
+
+    /// RFC 9470, section 5.
+    fn check_authentication_age(
+        &self,
+        max_age: Option<i64>,
+        now: Timestamp,
+        leeway: i64,
+    ) -> Result<(), Refusal> {
+        let Some(max_age) = max_age else {
+            return Ok(());
+        };
+        let oldest = now.saturating_sub(max_age).saturating_sub(leeway);
+        match self.authenticated {
+            Some(time) if time >= oldest => Ok(()),
+            Some(time) => {
+                let age = now.saturating_sub(time);
+                Err(Refusal::with_detail(
+                    Reason::AuthenticationTooOld,
+                    format_args!("{age} s ago"),
+                ))
+            }
+            None => Err(Refusal::with_detail(
+                Reason::AuthenticationTooOld,
+                "no auth_time",
+            )),
+        }
+    }
+
+    /// Whether this is the verification of `token` under `policy`, its key still standing.
+    #[must_use]
+    pub fn is_of(&self, token: &str, policy: &Policy) -> bool {
+        self.policy == policy.id() && *self.token == *token && !self.key.is_retired()
+    }
+
+    /// The claims.
+    #[must_use]
+    pub const fn claims(&self) -> &Object {
+        &self.claims
+    }
+
+    /// The key that verified the signature.
+    #[must_use]
+    pub fn key(&self) -> &Key {
+        &self.key
+    }
+
+    /// What `cnf` demanded.
+    #[must_use]
+    pub const fn confirmation(&self) -> &Confirmation {
+        &self.confirmation
+    }
+
+    /// The methods of proof that a granted request used.
+    pub fn methods(&self) -> impl Iterator<Item = Method> {
+        self.confirmation.methods()
+    }
+
+    /// `exp`, `nbf` and `iat`.
+    #[must_use]
+    pub const fn lifetime(&self) -> &Lifetime {
+        &self.lifetime
+    }
+
+    /// Whether `scope` holds this scope.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        let held = self
+            .claims
+            .get("scope")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
+        held.split(' ').any(|one| one == scope)
+    }
+
+    /// What a granted request exports.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    pub(super) const fn token(&self) -> &str {
+        &self.token
+    }
+
+    pub(super) const fn policy(&self) -> u64 {
+        self.policy
+    }
+}
