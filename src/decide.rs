@@ -109,7 +109,7 @@ fn fresh(
         Failure::Refused(refusal) if refusal.reason() == Reason::TokenMalformed => {
             credentials.explain(refusal).into()
         }
-        other => other,
+        other @ (Failure::Refused(_) | Failure::NeedsKeys(_)) => other,
     })?;
     let verified = Arc::new(verified);
     cache.insert(Arc::clone(&verified));

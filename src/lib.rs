@@ -51,12 +51,22 @@ pub mod directive;
 pub mod effect;
 #[forbid(unsafe_code)]
 pub mod export;
+#[cfg(any(feature = "httpd", feature = "nginx", test))]
+#[allow(unsafe_code, reason = "the boundary to C")]
+mod ffi;
+#[cfg(any(feature = "httpd", feature = "nginx", test))]
+#[forbid(unsafe_code)]
+mod host;
 #[forbid(unsafe_code)]
 pub mod jose;
+#[forbid(unsafe_code)]
+pub mod outbound;
 #[forbid(unsafe_code)]
 mod policy;
 #[forbid(unsafe_code)]
 mod proof;
+#[forbid(unsafe_code)]
+pub mod reference;
 #[forbid(unsafe_code)]
 pub mod refusal;
 #[forbid(unsafe_code)]

@@ -1,6 +1,7 @@
 //! What one location asks of a token: the settled settings with the issuers' keys.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::directive::value::{Audience, Fault, IssuerEntry, Issuers};
 use crate::directive::{Draft, Settings};
@@ -24,6 +25,10 @@ pub struct Policy {
     settings: Settings,
 }
 
+/// The next number for a policy that was given none: downwards, so as not to meet the numbers of
+/// [`Policy::from_settings`].
+static UNNUMBERED: AtomicU64 = AtomicU64::new(u64::MAX);
+
 impl Policy {
     /// The default rules: no issuer, no audience. Add at least one of each.
     ///
@@ -31,7 +36,7 @@ impl Policy {
     /// [`Fault`], never in practice: a default that does not parse.
     pub fn new() -> Result<Self, Fault> {
         Ok(Self {
-            id: 0,
+            id: unnumbered(),
             issuers: Vec::new(),
             settings: Draft::default().settle()?,
         })
@@ -60,6 +65,7 @@ impl Policy {
     /// Trusts an issuer.
     #[must_use]
     pub fn trust(mut self, issuer: &str, keys: Arc<KeyRing>) -> Self {
+        self.id = unnumbered();
         self.issuers.push(Issuer {
             name: issuer.to_owned(),
             keys,
@@ -70,6 +76,7 @@ impl Policy {
     /// Accepts tokens for this audience.
     #[must_use]
     pub fn audience(mut self, audience: &str) -> Self {
+        self.id = unnumbered();
         let mut accepted = match self.settings.audience {
             Audience::OneOf(accepted) => accepted,
             Audience::Unset | Audience::Any => Vec::new(),
@@ -82,6 +89,7 @@ impl Policy {
     /// Changes any other setting.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        self.id = unnumbered();
         change(&mut self.settings);
         self
     }
@@ -104,7 +112,7 @@ impl Policy {
         ))
     }
 
-    /// Tells this policy from others in a cache.
+    /// Tells this policy from others in a cache. Whatever changes the rules changes this too.
     #[must_use]
     pub const fn id(&self) -> u64 {
         self.id
@@ -121,4 +129,8 @@ impl Policy {
     pub fn issuer(&self, name: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| issuer.name == name)
     }
+}
+
+fn unnumbered() -> u64 {
+    UNNUMBERED.fetch_sub(1, Ordering::Relaxed)
 }

@@ -186,8 +186,8 @@ pub struct Refusal {
     detail: Option<Box<str>>,
 }
 
-/// Most characters of a peer's text that a log line repeats.
-const MAX_DETAIL: usize = 120;
+/// Most characters of a peer's text that a log line repeats: enough for two thumbprints.
+const MAX_DETAIL: usize = 160;
 
 impl Refusal {
     /// A refusal that needs no detail.

@@ -21,8 +21,8 @@ use super::{Algorithm, AlgorithmSet, base64url};
 const RSA_MIN_BITS: i32 = 2048;
 /// Largest RSA modulus: verifying with a larger one is a denial of service.
 const RSA_MAX_BITS: i32 = 8192;
-/// Longest RSA public exponent, in bytes, for the same reason.
-const RSA_MAX_EXPONENT: usize = 8;
+/// Largest RSA public exponent, in bits, for the same reason.
+const RSA_MAX_EXPONENT: i32 = 64;
 /// Members that only a private or symmetric key has (RFC 7518, sections 6.2.2, 6.3.2, 6.4.1).
 const PRIVATE_MEMBERS: &[&str] = &["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -147,6 +147,9 @@ impl Key {
             None => Verifier::new_without_digest(&self.public)?,
         };
         match algorithm.family() {
+            // RFC 8017, sections 8.1.2 and 8.2.2, step 1: the signature is as long as the modulus.
+            // OpenSSL takes a PSS signature that lacks its leading zeros.
+            Family::RsaPkcs1 | Family::RsaPss if signature.len() != self.public.size() => Ok(false),
             Family::RsaPkcs1 | Family::Edwards => verifier.verify_oneshot(signature, input),
             Family::RsaPss => {
                 verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
@@ -217,19 +220,18 @@ fn pinned(jwk: &Object, able: AlgorithmSet) -> Result<AlgorithmSet, KeyFault> {
 
 fn rsa(jwk: &Object) -> Result<(PKey<Public>, AlgorithmSet), KeyFault> {
     let modulus = number(jwk, "n")?;
-    let exponent_bytes = bytes(jwk, "e")?;
+    let exponent = number(jwk, "e")?;
     if modulus.num_bits() < RSA_MIN_BITS || modulus.num_bits() > RSA_MAX_BITS {
         return Err(KeyFault::Strength(
             "its modulus is not of 2048 to 8192 bits",
         ));
     }
-    let odd = exponent_bytes.last().is_some_and(|last| last & 1 == 1);
-    if !odd || exponent_bytes.len() > RSA_MAX_EXPONENT || exponent_bytes == [1] {
+    // With an exponent of 1, however it is spelled, a signature is its own padded message.
+    if !exponent.is_bit_set(0) || !(2..=RSA_MAX_EXPONENT).contains(&exponent.num_bits()) {
         return Err(KeyFault::Strength(
             "its exponent is not an odd number of 3 to 2^64-1",
         ));
     }
-    let exponent = BigNum::from_slice(&exponent_bytes).map_err(|_| KeyFault::Member("e"))?;
     let key = Rsa::from_public_components(modulus, exponent)
         .and_then(PKey::from_rsa)
         .map_err(|_| KeyFault::Member("n"))?;
@@ -336,6 +338,22 @@ mod tests {
     }
 
     #[test]
+    fn a_signature_without_its_leading_zero_is_not_a_second_spelling() {
+        let signer = SigningKey::generate(Algorithm::PS256, "k").unwrap();
+        let key = Key::from_jwk(signer.public_jwk().unwrap()).unwrap();
+        // One in 256 begins with a zero byte.
+        let (input, signature) = (0..u64::MAX)
+            .map(|count| {
+                let input = count.to_be_bytes();
+                (input, signer.sign(&input).unwrap())
+            })
+            .find(|(_, signature)| signature[0] == 0)
+            .unwrap();
+        assert!(key.verify(Algorithm::PS256, &input, &signature));
+        assert!(!key.verify(Algorithm::PS256, &input, &signature[1..]));
+    }
+
+    #[test]
     fn an_unpinned_key_does_what_its_type_can() {
         let mut rsa = jwk(Algorithm::RS256);
         rsa.remove("alg");
@@ -385,10 +403,13 @@ mod tests {
             with(Algorithm::ES256, "y", base64url::encode([1; 32]).into()),
             KeyFault::Strength("its point is not on its curve")
         );
-        assert_eq!(
-            with(Algorithm::RS256, "e", "AQ".into()),
-            KeyFault::Strength("its exponent is not an odd number of 3 to 2^64-1")
-        );
+        for exponent in ["AQ", "AAE", "Ag", "AQAAAAAAAAAB"] {
+            assert_eq!(
+                with(Algorithm::RS256, "e", exponent.into()),
+                KeyFault::Strength("its exponent is not an odd number of 3 to 2^64-1"),
+                "{exponent}"
+            );
+        }
         assert_eq!(
             with(Algorithm::RS256, "n", base64url::encode([0xff; 128]).into()),
             KeyFault::Strength("its modulus is not of 2048 to 8192 bits")

@@ -7,6 +7,7 @@
 mod algorithm;
 pub mod base64url;
 pub mod json;
+mod jwk_thumbprint;
 mod jws;
 mod key;
 mod key_ring;
@@ -14,6 +15,7 @@ mod key_set;
 mod signing_key;
 
 pub use algorithm::{Algorithm, AlgorithmSet};
+pub use jwk_thumbprint::jwk_thumbprint;
 pub use jws::{Header, Jws, JwsError};
 pub use key::{Key, KeyFault};
 pub use key_ring::KeyRing;

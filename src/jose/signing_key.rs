@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::algorithm::Family;
 use super::json::Object;
-use super::{Algorithm, base64url};
+use super::{Algorithm, base64url, jwk_thumbprint};
+use crate::thumbprint::Thumbprint;
 
 /// Bits of a new RSA key.
 const RSA_BITS: u32 = 2048;
@@ -81,7 +82,8 @@ impl SigningKey {
         })
     }
 
-    /// Reads a PEM private key. Without `algorithm` the type's first is taken (RS256 for RSA).
+    /// Reads a PEM private key, which must not be encrypted. Without `algorithm` the type's first
+    /// is taken (RS256 for RSA).
     ///
     /// # Errors
     /// The text is no private key, or its type does not do `algorithm`.
@@ -90,7 +92,8 @@ impl SigningKey {
         key_id: &str,
         algorithm: Option<Algorithm>,
     ) -> Result<Self, SigningError> {
-        let private = PKey::private_key_from_pem(pem)?;
+        // With a passphrase given, if an empty one, OpenSSL does not ask for one on the terminal.
+        let private = PKey::private_key_from_pem_passphrase(pem, b"")?;
         let able = abilities(&private);
         let first = able.first().copied().ok_or(SigningError::Unsupported)?;
         let algorithm = algorithm.unwrap_or(first);
@@ -112,6 +115,15 @@ impl SigningKey {
         Ok(self.private.private_key_to_pem_pkcs8()?)
     }
 
+    /// The same key under another `kid`.
+    #[must_use]
+    pub fn with_key_id(self, key_id: &str) -> Self {
+        Self {
+            key_id: key_id.to_owned(),
+            ..self
+        }
+    }
+
     /// `kid`.
     #[must_use]
     pub fn key_id(&self) -> &str {
@@ -122,6 +134,14 @@ impl SigningKey {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    /// The thumbprint of the public half (RFC 7638): a `kid` that needs no bookkeeping.
+    ///
+    /// # Errors
+    /// OpenSSL's.
+    pub fn thumbprint(&self) -> Result<Thumbprint, SigningError> {
+        jwk_thumbprint(&self.public_jwk()?).map_err(|_| SigningError::Unsupported)
     }
 
     /// The public half as a JWK with `kid`, `use` and `alg`.

@@ -4,6 +4,7 @@
 mod certificate;
 
 pub use certificate::ClientCertificate;
+pub(crate) use certificate::chain_header;
 
 /// Everything that one request proved to possess.
 #[derive(Clone, Copy, Debug, Default)]

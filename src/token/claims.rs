@@ -129,6 +129,35 @@ pub(super) fn check_scope(claims: &Object) -> Result<(), Refusal> {
     }
 }
 
+/// RFC 9470, section 5.
+pub(super) fn check_authentication_age(
+    authenticated: Option<Timestamp>,
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let settings = policy.settings();
+    let Some(max_age) = settings.max_age.0 else {
+        return Ok(());
+    };
+    let oldest = now
+        .saturating_sub(max_age)
+        .saturating_sub(settings.leeway.seconds());
+    match authenticated {
+        Some(time) if time >= oldest => Ok(()),
+        Some(time) => {
+            let age = now.saturating_sub(time);
+            Err(Refusal::with_detail(
+                Reason::AuthenticationTooOld,
+                format_args!("{age} s ago"),
+            ))
+        }
+        None => Err(Refusal::with_detail(
+            Reason::AuthenticationTooOld,
+            "no auth_time",
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,12 +2,14 @@
 
 mod cache;
 mod claims;
+mod examine;
 mod issue;
 mod verified;
 mod verify;
 
 pub use cache::TokenCache;
 pub use claims::Lifetime;
+pub use examine::{Check, Finding, Outcome, examine};
 pub use issue::TokenRequest;
 pub use verified::Verified;
 pub use verify::{Failure, NeededKeys, verify};

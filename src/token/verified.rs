@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::claims::check_authentication_age;
 use super::{Lifetime, Timestamp};
 use crate::confirmation::{Confirmation, Method};
 use crate::effect::Effect;
@@ -19,11 +20,17 @@ pub struct Verified {
     token: Box<str>,
     policy: u64,
     key: Arc<Key>,
-    lifetime: Lifetime,
-    confirmation: Confirmation,
-    authenticated: Option<Timestamp>,
+    terms: Terms,
     claims: Object,
     effects: Vec<Effect>,
+}
+
+/// What is judged anew at every request.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) lifetime: Lifetime,
+    pub(super) confirmation: Confirmation,
+    pub(super) authenticated: Option<Timestamp>,
 }
 
 impl Verified {
@@ -31,18 +38,14 @@ impl Verified {
         token: &str,
         policy: &Policy,
         key: Arc<Key>,
-        lifetime: Lifetime,
-        confirmation: Confirmation,
-        authenticated: Option<Timestamp>,
+        terms: Terms,
         claims: Object,
     ) -> Self {
         let mut verified = Self {
             token: token.into(),
             policy: policy.id(),
             key,
-            lifetime,
-            confirmation,
-            authenticated,
+            terms,
             claims,
             effects: Vec::new(),
         };
@@ -72,36 +75,9 @@ impl Verified {
         if self.key.is_retired() {
             return Err(Reason::KeyUnknown.into());
         }
-        self.lifetime.judge(now, settings.leeway.seconds())?;
-        self.check_authentication_age(settings.max_age.0, now, settings.leeway.seconds())?;
-        self.confirmation.confirm(possessions)
-    }
-
-    /// RFC 9470, section 5.
-    fn check_authentication_age(
-        &self,
-        max_age: Option<i64>,
-        now: Timestamp,
-        leeway: i64,
-    ) -> Result<(), Refusal> {
-        let Some(max_age) = max_age else {
-            return Ok(());
-        };
-        let oldest = now.saturating_sub(max_age).saturating_sub(leeway);
-        match self.authenticated {
-            Some(time) if time >= oldest => Ok(()),
-            Some(time) => {
-                let age = now.saturating_sub(time);
-                Err(Refusal::with_detail(
-                    Reason::AuthenticationTooOld,
-                    format_args!("{age} s ago"),
-                ))
-            }
-            None => Err(Refusal::with_detail(
-                Reason::AuthenticationTooOld,
-                "no auth_time",
-            )),
-        }
+        self.terms.lifetime.judge(now, settings.leeway.seconds())?;
+        check_authentication_age(self.terms.authenticated, policy, now)?;
+        self.terms.confirmation.confirm(possessions)
     }
 
     /// Whether this is the verification of `token` under `policy`, its key still standing.
@@ -125,18 +101,18 @@ impl Verified {
     /// What `cnf` demanded.
     #[must_use]
     pub const fn confirmation(&self) -> &Confirmation {
-        &self.confirmation
+        &self.terms.confirmation
     }
 
     /// The methods of proof that a granted request used.
     pub fn methods(&self) -> impl Iterator<Item = Method> {
-        self.confirmation.methods()
+        self.terms.confirmation.methods()
     }
 
     /// `exp`, `nbf` and `iat`.
     #[must_use]
     pub const fn lifetime(&self) -> &Lifetime {
-        &self.lifetime
+        &self.terms.lifetime
     }
 
     /// Whether `scope` holds this scope.

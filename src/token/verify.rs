@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::claims::{self, Lifetime};
+use super::verified::Terms;
 use super::{Timestamp, Verified};
 use crate::confirmation::Confirmation;
 use crate::directive::value::AcceptedMethods;
@@ -53,9 +54,7 @@ pub fn verify(token: &str, policy: &Policy, now: Timestamp) -> Result<Verified, 
     let jws = Jws::parse(token).map_err(malformed)?;
     check_type(&jws, policy)?;
     let algorithm = accepted_algorithm(&jws, policy)?;
-    let claims = json::object(&jws.payload).map_err(|reason| {
-        Refusal::with_detail(Reason::TokenJson, format_args!("payload: {reason}"))
-    })?;
+    let claims = claims_object(&jws)?;
     let ring = trusted_issuer(&claims, policy)?;
     let key = signing_key(&jws, algorithm, ring)?;
     let lifetime = Lifetime::read(&claims, policy.settings().expiry)?;
@@ -64,19 +63,15 @@ pub fn verify(token: &str, policy: &Policy, now: Timestamp) -> Result<Verified, 
     claims::check_scope(&claims)?;
     let confirmation = demanded_confirmation(&claims, policy)?;
     check_acr(&claims, policy)?;
-    let authenticated = claims::time(&claims, "auth_time")?;
-    Ok(Verified::new(
-        token,
-        policy,
-        key,
+    let terms = Terms {
         lifetime,
         confirmation,
-        authenticated,
-        claims,
-    ))
+        authenticated: claims::time(&claims, "auth_time")?,
+    };
+    Ok(Verified::new(token, policy, key, terms, claims))
 }
 
-fn check_size(token: &str, policy: &Policy) -> Result<(), Refusal> {
+pub(super) fn check_size(token: &str, policy: &Policy) -> Result<(), Refusal> {
     let limit = policy.settings().token_max_size.0;
     if u64::try_from(token.len()).is_ok_and(|length| length <= limit) {
         return Ok(());
@@ -87,7 +82,7 @@ fn check_size(token: &str, policy: &Policy) -> Result<(), Refusal> {
     ))
 }
 
-fn malformed(error: JwsError) -> Refusal {
+pub(super) fn malformed(error: JwsError) -> Refusal {
     match error {
         JwsError::Parts => Refusal::with_detail(Reason::TokenMalformed, "not three parts"),
         JwsError::Base64url => {
@@ -109,7 +104,7 @@ fn malformed(error: JwsError) -> Refusal {
 
 /// RFC 8725, section 3.11: explicit typing keeps other JWTs of the same issuer from being taken
 /// for access tokens.
-fn check_type(jws: &Jws<'_>, policy: &Policy) -> Result<(), Refusal> {
+pub(super) fn check_type(jws: &Jws<'_>, policy: &Policy) -> Result<(), Refusal> {
     let media_type = jws.header.media_type.as_deref();
     if policy.settings().token_types.accept(media_type) {
         return Ok(());
@@ -121,7 +116,7 @@ fn check_type(jws: &Jws<'_>, policy: &Policy) -> Result<(), Refusal> {
 }
 
 /// RFC 8725, section 3.1.
-fn accepted_algorithm(jws: &Jws<'_>, policy: &Policy) -> Result<Algorithm, Refusal> {
+pub(super) fn accepted_algorithm(jws: &Jws<'_>, policy: &Policy) -> Result<Algorithm, Refusal> {
     match jws.header.algorithm {
         Some(algorithm) if policy.settings().algorithms.contains(algorithm) => Ok(algorithm),
         Some(algorithm) => Err(Refusal::with_detail(
@@ -135,9 +130,19 @@ fn accepted_algorithm(jws: &Jws<'_>, policy: &Policy) -> Result<Algorithm, Refus
     }
 }
 
+/// RFC 7519, section 7.2, step 10.
+pub(super) fn claims_object(jws: &Jws<'_>) -> Result<Object, Refusal> {
+    json::object(&jws.payload).map_err(|reason| {
+        Refusal::with_detail(Reason::TokenJson, format_args!("payload: {reason}"))
+    })
+}
+
 /// RFC 9068, section 4: the issuer "MUST exactly match the value of the "iss" claim". The keys
 /// tried are this issuer's alone, so that no issuer can speak for another.
-fn trusted_issuer<'p>(claims: &Object, policy: &'p Policy) -> Result<&'p Arc<KeyRing>, Refusal> {
+pub(super) fn trusted_issuer<'p>(
+    claims: &Object,
+    policy: &'p Policy,
+) -> Result<&'p Arc<KeyRing>, Refusal> {
     let Some(name) = claims.get("iss").and_then(serde_json::Value::as_str) else {
         return Err(Refusal::with_detail(
             Reason::IssuerNotTrusted,
@@ -154,7 +159,7 @@ fn trusted_issuer<'p>(claims: &Object, policy: &'p Policy) -> Result<&'p Arc<Key
 }
 
 /// The key that the token is signed with: the signature is checked here and nowhere else.
-fn signing_key(
+pub(super) fn signing_key(
     jws: &Jws<'_>,
     algorithm: Algorithm,
     ring: &Arc<KeyRing>,
@@ -199,7 +204,10 @@ fn signing_key(
 
 /// The credential chooses the proof, never the configuration: a `cnf` is read wherever the token
 /// is presented, and configuration can only ask for more.
-fn demanded_confirmation(claims: &Object, policy: &Policy) -> Result<Confirmation, Refusal> {
+pub(super) fn demanded_confirmation(
+    claims: &Object,
+    policy: &Policy,
+) -> Result<Confirmation, Refusal> {
     let settings = policy.settings();
     let Some(cnf) = claims.get("cnf") else {
         return if settings.bearer.0 {
@@ -226,7 +234,7 @@ fn demanded_confirmation(claims: &Object, policy: &Policy) -> Result<Confirmatio
 }
 
 /// RFC 9470, section 5.
-fn check_acr(claims: &Object, policy: &Policy) -> Result<(), Refusal> {
+pub(super) fn check_acr(claims: &Object, policy: &Policy) -> Result<(), Refusal> {
     let accepted = &policy.settings().acr_values.0;
     let acr = claims.get("acr").and_then(serde_json::Value::as_str);
     if accepted.is_empty() || acr.is_some_and(|acr| accepted.iter().any(|one| one == acr)) {

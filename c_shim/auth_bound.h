@@ -1,0 +1,107 @@
+/* The boundary between the Rust core and the servers' shims.
+ *
+ * The core hands the shim one table of functions; it calls nothing of the server but the log
+ * function it is given. Rules that hold throughout:
+ *   - text is a pointer and a size, borrowed for the call, unless it says "ends with NUL";
+ *   - what a function returns belongs to what it was asked of and lives as long;
+ *   - NULL goes in where nothing is known (no client, no realm) and is safe for every pointer;
+ *   - zero means no, none or refuse: memory that was never written grants nothing. */
+#ifndef AUTH_BOUND_H
+#define AUTH_BOUND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+    const char *data;
+    size_t size;
+} ab_text;
+
+typedef struct ab_configuration ab_configuration; /* one reading of the configuration */
+typedef struct ab_scope ab_scope;                 /* the directives of one section */
+typedef struct ab_process ab_process;             /* a process that serves requests: cache, threads */
+typedef struct ab_client ab_client;               /* what one connection proved */
+typedef struct ab_decision ab_decision;           /* the decision about one request */
+typedef struct ab_requirement ab_requirement;     /* one Require line */
+
+enum { AB_REFUSE = 0, AB_GRANT = 1, AB_BLOCKED = 2 };                        /* ab_core.state */
+enum { AB_ENVIRONMENT = 1, AB_REQUEST_HEADER, AB_RESPONSE_HEADER, AB_USER }; /* ab_effect.target */
+enum { AB_LOG_ERROR = 1, AB_LOG_WARN, AB_LOG_INFO };
+
+/* One thing to do to the request. Both strings end with NUL. */
+typedef struct {
+    uint32_t target;
+    const char *name;
+    const char *value;
+} ab_effect;
+
+/* Writes a line to the server's log; called from threads of the core too. */
+typedef void ab_log(void *server, uint32_t level, const char *line);
+
+/* The core. No function lets a panic out. */
+typedef struct {
+    /* A configuration, and its end with all of its scopes and requirements. */
+    ab_configuration *(*configuration_new)(void);
+    void (*configuration_free)(ab_configuration *);
+    /* A new scope; NULL only if memory or the core fails, and the server must not start. */
+    ab_scope *(*scope_new)(ab_configuration *);
+    /* Takes a directive by its number; NULL, or what is wrong with it (ends with NUL, valid until
+     * the next call on this configuration). */
+    const char *(*scope_set)(ab_configuration *, ab_scope *, size_t directive, const ab_text *arguments, size_t count);
+    /* The scope that holds where `inner` stands inside of `outer`: the same each time. Safe to
+     * call while requests are served. */
+    ab_scope *(*scope_merge)(ab_configuration *, ab_scope *outer, ab_scope *inner);
+    /* NULL if tokens can be checked here, or what is missing (as for scope_set). */
+    const char *(*scope_complete)(ab_configuration *, ab_scope *);
+    /* A toggle or a word of a scope, by the directive's number; see directives.def. */
+    int (*scope_is_on)(ab_configuration *, ab_scope *, size_t directive);
+    ab_text (*scope_word)(ab_configuration *, ab_scope *, size_t directive);
+    /* Ends the reading: the names to strip are known. NULL, or what is wrong (as for scope_set). */
+    const char *(*configuration_settle)(ab_configuration *);
+    /* Whether an incoming header of this name is to be removed. */
+    int (*strips)(const ab_configuration *, const char *name, size_t size);
+
+    /* Starts what a serving process needs, after the fork; `global` is the outermost scope.
+     * NULL if it fails; the reason has been logged. All signals must be blocked meanwhile. */
+    ab_process *(*process_start)(ab_configuration *, ab_scope *global, ab_log *, void *server);
+    void (*process_stop)(ab_process *);
+
+    /* One TLS connection's client. */
+    ab_client *(*client_new)(void);
+    void (*client_free)(ab_client *);
+    /* The certificate (DER) that the handshake proved, with its chain behind it; none if count is 0. */
+    void (*client_present)(ab_client *, const ab_text *certificates, size_t count);
+    /* Effects on every request of the connection; 0 when there is no more. */
+    int (*client_effect)(const ab_client *, size_t index, ab_effect *);
+    /* Effects that this scope asks for besides (RFC 9440 headers). */
+    int (*client_header)(ab_configuration *, ab_scope *, const ab_client *, size_t index, ab_effect *);
+
+    /* Decides about a request. Never NULL but when memory or the core fails: refuse with 500. */
+    ab_decision *(*decide)(ab_process *, ab_configuration *, ab_scope *, ab_client *,
+                           const ab_text *authorization, size_t count, ab_text realm);
+    void (*decision_free)(ab_decision *);
+    int (*decision_state)(const ab_decision *);
+    /* For a blocked decision: waits for what it needs, no longer than key-wait, and decides. The
+     * one function that blocks; it touches nothing of the server. */
+    void (*decision_wait)(ab_decision *);
+    /* Of a refusal: status, body, and the log line with its level (the texts end with NUL). */
+    int (*decision_status)(const ab_decision *);
+    ab_text (*decision_body)(const ab_decision *);
+    const char *(*decision_line)(const ab_decision *, uint32_t *level);
+    /* What a grant or a refusal does; 0 when there is no more. */
+    int (*decision_effect)(const ab_decision *, size_t index, ab_effect *);
+
+    /* A Require line by its name (bound-scope, bound-claim, bound-proof); NULL with *message set
+     * if it is wrong (as for scope_set). */
+    ab_requirement *(*requirement_new)(ab_configuration *, const char *name, const ab_text *arguments, size_t count,
+                                       const char **message);
+    /* Whether a grant suffices; the decision remembers what was missing. */
+    int (*requirement_holds)(const ab_requirement *, ab_decision *);
+    /* Whether a grant meets every requirement that the scope itself has (NGINX); if not, the
+     * decision is a refusal from here on. */
+    int (*decision_suffices)(ab_decision *);
+    /* Turns a grant into the refusal of a request whose token did not suffice. */
+    void (*decision_insufficient)(ab_decision *);
+} ab_core;
+
+#endif

@@ -1,0 +1,412 @@
+/* The shim for Apache httpd 2.4: where the core sits in the life of the server, of a connection
+ * and of a request. It moves facts in and effects out and decides nothing. */
+
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+
+#include <httpd.h>
+#include <http_config.h>
+#include <http_connection.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <http_protocol.h>
+#include <http_request.h>
+#include <mod_auth.h>
+#include <mod_ssl_openssl.h>
+
+#include "openssl.h"
+
+extern module AP_MODULE_DECLARE_DATA auth_bound_module; /* in Rust, so that it alone is exported */
+APLOG_USE_MODULE(auth_bound);
+
+/* src/ffi/httpd.rs writes this structure down again. */
+_Static_assert(MODULE_MAGIC_NUMBER_MAJOR == 20120211, "the module structure of httpd 2.4");
+_Static_assert(MODULE_MAGIC_COOKIE == 0x41503234UL, "the cookie of httpd 2.4");
+_Static_assert(sizeof(module) == 112 && offsetof(module, module_index) == 8 && offsetof(module, create_dir_config) == 56 &&
+                   offsetof(module, cmds) == 88 && offsetof(module, register_hooks) == 96 && offsetof(module, flags) == 104,
+               "the layout of the module structure");
+
+static const char auth_type[] = "Bound";
+
+/* Set whenever the configuration is read: the module may be loaded anew for it, or not. */
+static const ab_core *core;
+static ab_configuration *configuration;
+/* Set in each child. */
+static ab_process *process;
+
+/* A connection: its TLS, with a reference of our own, since mod_ssl frees the SSL first. */
+typedef struct {
+    ab_tls tls;
+    SSL *ssl;
+} connection;
+
+/* A request with a decision. */
+typedef struct {
+    ab_decision *decision;
+    int authorizing;  /* the other modules' authorization is running inside of ours */
+    int body_is_ours; /* the error response is the core's JSON */
+} request;
+
+/* --- configuration --- */
+
+static void *create_scope(apr_pool_t *pool, char *place)
+{
+    return core->scope_new(configuration);
+}
+
+/* Runs for most requests; the core has the result ready. */
+static void *merge_scopes(apr_pool_t *pool, void *outer, void *inner)
+{
+    return core->scope_merge(configuration, outer, inner);
+}
+
+static ab_text *texts(apr_pool_t *pool, int count, char *const words[])
+{
+    ab_text *list = apr_palloc(pool, sizeof(*list) * (size_t)(count + 1));
+    for (int i = 0; i < count; i++) {
+        list[i].data = words[i];
+        list[i].size = strlen(words[i]);
+    }
+    return list;
+}
+
+static const char *set(cmd_parms *cmd, void *scope, int count, char *const words[])
+{
+    int process_wide = (cmd->cmd->req_override & ACCESS_CONF) == 0;
+    const char *error = ap_check_cmd_context(cmd, process_wide ? GLOBAL_ONLY : NOT_IN_LIMIT);
+    if (error)
+        return error;
+    error = core->scope_set(configuration, scope, (size_t)cmd->info, texts(cmd->temp_pool, count, words), (size_t)count);
+    return error ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL) : NULL;
+}
+
+#define HTTPD_PROCESS RSRC_CONF
+#define HTTPD_LOCATION (RSRC_CONF | ACCESS_CONF)
+#define AB_BOTH(number, constant, httpd, nginx, scope, sentence) \
+    AP_INIT_TAKE_ARGV(httpd, set, (void *)number, HTTPD_##scope, sentence),
+#define AB_NGINX(...)
+const command_rec ab_commands[] = {
+#include "directives.def"
+    {NULL}
+};
+
+static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
+{
+    const char *error = core->configuration_settle(configuration);
+    if (error) {
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    return OK;
+}
+
+/* --- the serving process --- */
+
+static void write_log(void *server, uint32_t level, const char *line)
+{
+    static const int levels[] = {APLOG_ERR, APLOG_ERR, APLOG_WARNING, APLOG_INFO};
+    ap_log_error(APLOG_MARK, levels[level & 3], 0, (server_rec *)server, "%s", line);
+}
+
+static apr_status_t stop_process(void *unused)
+{
+    core->process_stop(process);
+    process = NULL;
+    return APR_SUCCESS;
+}
+
+static void start_process(apr_pool_t *pool, server_rec *s)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    /* The server's signals are for its own threads. */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    process = core->process_start(configuration, ap_get_module_config(s->lookup_defaults, &auth_bound_module), write_log, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    apr_pool_cleanup_register(pool, NULL, stop_process, apr_pool_cleanup_null);
+}
+
+/* --- the connection --- */
+
+static apr_status_t release_connection(void *data)
+{
+    connection *c = data;
+    ab_tls_release(core, &c->tls);
+    SSL_free(c->ssl);
+    return APR_SUCCESS;
+}
+
+static int keep_ssl(conn_rec *c, SSL *ssl, int is_proxy)
+{
+    if (is_proxy)
+        return OK;
+    connection *own = apr_pcalloc(c->pool, sizeof(*own));
+    SSL_up_ref(ssl);
+    own->ssl = ssl;
+    ap_set_module_config(c->conn_config, &auth_bound_module, own);
+    apr_pool_cleanup_register(c->pool, own, release_connection, apr_pool_cleanup_null);
+    return OK;
+}
+
+static connection *connection_of(conn_rec *c)
+{
+    return ap_get_module_config((c->master ? c->master : c)->conn_config, &auth_bound_module);
+}
+
+/* After mod_ssl's handshake, before mod_http2 takes over: from then on several threads read what
+ * is found here. */
+static int look_at_client(conn_rec *c)
+{
+    connection *own = c->master || c->outgoing ? NULL : connection_of(c);
+    if (own)
+        ab_tls_refresh(core, &own->tls, own->ssl);
+    return DECLINED;
+}
+
+/* The client of a request. HTTP/1.1 looks again, since mod_ssl may have renegotiated; HTTP/2
+ * forbids that, and its streams must not touch the SSL. */
+static ab_client *client_of(request_rec *r)
+{
+    connection *own = connection_of(r->connection);
+    if (!own)
+        return NULL;
+    if (!r->connection->master && !ab_tls_refresh(core, &own->tls, own->ssl))
+        return NULL;
+    return own->tls.client;
+}
+
+/* --- effects --- */
+
+static void apply(request_rec *r, const ab_effect *effect)
+{
+    switch (effect->target) {
+    case AB_ENVIRONMENT:
+        apr_table_setn(r->subprocess_env, effect->name, effect->value);
+        break;
+    case AB_REQUEST_HEADER:
+        apr_table_setn(r->headers_in, effect->name, effect->value);
+        break;
+    case AB_RESPONSE_HEADER:
+        apr_table_addn(r->err_headers_out, effect->name, effect->value);
+        break;
+    case AB_USER:
+        r->user = (char *)effect->value;
+        break;
+    }
+}
+
+static void apply_decision(request_rec *r, const ab_decision *decision)
+{
+    ab_effect effect;
+    for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
+        apply(r, &effect);
+}
+
+/* Copies, since a certificate that changes takes its effects along while the request goes on. */
+static void export_client(request_rec *r)
+{
+    ab_client *client = client_of(r);
+    ab_effect effect;
+    for (size_t i = 0; client && core->client_effect(client, i, &effect); i++)
+        apr_table_set(r->subprocess_env, effect.name, effect.value);
+}
+
+/* --- the request --- */
+
+/* First of all: what only we may say must not come from outside. */
+static int strip(request_rec *r)
+{
+    const apr_array_header_t *headers = apr_table_elts(r->headers_in);
+    for (int i = 0; i < headers->nelts;) {
+        const char *name = APR_ARRAY_IDX(headers, i, apr_table_entry_t).key;
+        if (core->strips(configuration, name, strlen(name)))
+            apr_table_unset(r->headers_in, name);
+        else
+            i++;
+    }
+    export_client(r);
+    return DECLINED;
+}
+
+static int export_after_access(request_rec *r)
+{
+    export_client(r);
+    return DECLINED;
+}
+
+static apr_status_t free_decision(void *decision)
+{
+    core->decision_free(decision);
+    return APR_SUCCESS;
+}
+
+/* Makes `own->decision`'s refusal the response, unless the operator has an ErrorDocument. */
+static int refuse(request_rec *r, request *own)
+{
+    static const int levels[] = {APLOG_ERR, APLOG_ERR, APLOG_WARNING, APLOG_INFO};
+    uint32_t level = AB_LOG_ERROR;
+    const char *line = core->decision_line(own->decision, &level);
+    int status = core->decision_status(own->decision);
+
+    ap_log_rerror(APLOG_MARK, levels[level & 3], 0, r, "%s", line ? line : "");
+    apply_decision(r, own->decision);
+    own->body_is_ours = !ap_response_code_string(r, ap_index_of_response(status));
+    if (own->body_is_ours) {
+        ab_text body = core->decision_body(own->decision);
+        ap_custom_response(r, status, apr_psprintf(r->pool, "\"%.*s", (int)body.size, body.data));
+    }
+    return status;
+}
+
+static int add_authorization(void *data, const char *name, const char *value)
+{
+    apr_array_header_t *values = data;
+    ab_text *text = apr_array_push(values);
+    text->data = value;
+    text->size = strlen(value);
+    return 1;
+}
+
+static int authenticate(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+    if (!type || ap_cstr_casecmp(type, auth_type))
+        return DECLINED;
+
+    apr_array_header_t *values = apr_array_make(r->pool, 1, sizeof(ab_text));
+    apr_table_do(add_authorization, values, r->headers_in, "Authorization", NULL);
+    const char *realm = ap_auth_name(r);
+    ab_text realm_text = {realm, realm ? strlen(realm) : 0};
+    request *own = apr_pcalloc(r->pool, sizeof(*own));
+
+    own->decision = core->decide(process, configuration, ap_get_module_config(r->per_dir_config, &auth_bound_module),
+                                 client_of(r), (ab_text *)values->elts, (size_t)values->nelts, realm_text);
+    if (!own->decision) {
+        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "AB1902 internal-error: no decision; see the AB lines since the start");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
+    apr_pool_cleanup_register(r->pool, own->decision, free_decision, apr_pool_cleanup_null);
+    ap_set_module_config(r->request_config, &auth_bound_module, own);
+
+    if (core->decision_state(own->decision) == AB_BLOCKED)
+        core->decision_wait(own->decision); /* this thread is the request's own */
+    if (core->decision_state(own->decision) != AB_GRANT)
+        return refuse(r, own);
+    r->ap_auth_type = (char *)auth_type;
+    apply_decision(r, own->decision);
+    return OK;
+}
+
+/* Require bound-*. Before authentication nobody knows: then it is asked for. */
+static authz_status check_requirement(request_rec *r, const char *line, const void *requirement)
+{
+    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    if (!own || core->decision_state(own->decision) != AB_GRANT)
+        return AUTHZ_DENIED_NO_USER;
+    return core->requirement_holds(requirement, own->decision) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+}
+
+static const char *parse_requirement(cmd_parms *cmd, const char *line, const void **requirement)
+{
+    char **words;
+    int count = 0;
+    void *name = NULL;
+    const char *error = NULL;
+
+    apr_pool_userdata_get(&name, AUTHZ_PROVIDER_NAME_NOTE, cmd->temp_pool);
+    apr_array_header_t *list = apr_array_make(cmd->temp_pool, 4, sizeof(char *));
+    while (*line) {
+        char *word = ap_getword_conf(cmd->temp_pool, &line);
+        if (*word)
+            *(char **)apr_array_push(list) = word;
+    }
+    words = (char **)list->elts;
+    count = list->nelts;
+    *requirement = core->requirement_new(configuration, name, texts(cmd->temp_pool, count, words), (size_t)count, &error);
+    return *requirement ? NULL : apr_pstrcat(cmd->pool, "Require ", name, ": ", error ? error : "failed", NULL);
+}
+
+static const authz_provider requirement_provider = {check_requirement, parse_requirement};
+
+/* A token that is good but does not suffice gets 403, where mod_authz_core would ask with 401 for
+ * another user; so its authorization runs inside of ours. */
+static int authorize(request_rec *r)
+{
+    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    if (!own || own->authorizing || core->decision_state(own->decision) != AB_GRANT)
+        return DECLINED;
+    own->authorizing = 1;
+    int status = ap_run_auth_checker(r);
+    own->authorizing = 0;
+    if (status != HTTP_UNAUTHORIZED && status != HTTP_FORBIDDEN)
+        return status;
+    core->decision_insufficient(own->decision);
+    return refuse(r, own);
+}
+
+/* Last before the handler. An internal redirect to where the same configuration holds skips
+ * authentication, so what it had exported is exported again. */
+static int export_again(request_rec *r)
+{
+    ab_effect effect;
+    ab_scope *scope = ap_get_module_config(r->per_dir_config, &auth_bound_module);
+
+    if (r->prev) {
+        request *before = ap_get_module_config(r->prev->request_config, &auth_bound_module);
+        if (before && !ap_get_module_config(r->request_config, &auth_bound_module) &&
+            r->prev->per_dir_config == r->per_dir_config && core->decision_state(before->decision) == AB_GRANT) {
+            ap_set_module_config(r->request_config, &auth_bound_module, before);
+            apply_decision(r, before->decision);
+        }
+        export_client(r);
+    }
+    connection *own = connection_of(r->connection);
+    for (size_t i = 0; own && core->client_header(configuration, scope, own->tls.client, i, &effect); i++)
+        apr_table_set(r->headers_in, effect.name, effect.value);
+    return DECLINED;
+}
+
+static void name_media_type(request_rec *r)
+{
+    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    if (own && own->body_is_ours && r->status == core->decision_status(own->decision))
+        ap_set_content_type(r, "application/json");
+}
+
+/* --- registration --- */
+
+static apr_status_t free_configuration(void *data)
+{
+    core->configuration_free(data);
+    return APR_SUCCESS;
+}
+
+void ab_register(apr_pool_t *pool, const ab_core *table)
+{
+    static const char *const ssl_first[] = {"mod_ssl.c", NULL};
+    static const char *const http_after[] = {"mod_http2.c", "mod_reqtimeout.c", NULL};
+    static const char *const readers_after[] = {"mod_headers.c", "mod_setenvif.c", "mod_auth_openidc.c", NULL};
+    static const char *const requirements[] = {"bound-scope", "bound-claim", "bound-proof"};
+
+    core = table;
+    configuration = core->configuration_new();
+    apr_pool_cleanup_register(pool, configuration, free_configuration, apr_pool_cleanup_null);
+
+    ap_hook_post_config(settle, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_child_init(start_process, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, pre_handshake, keep_ssl, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_process_connection(look_at_client, ssl_first, http_after, APR_HOOK_MIDDLE);
+    ap_hook_post_read_request(strip, NULL, readers_after, APR_HOOK_REALLY_FIRST);
+    ap_hook_check_access(export_after_access, ssl_first, NULL, APR_HOOK_LAST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authn(authenticate, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_check_authz(authorize, NULL, NULL, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
+    ap_hook_fixups(export_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_error_filter(name_media_type, NULL, NULL, APR_HOOK_MIDDLE);
+    for (size_t i = 0; i < sizeof(requirements) / sizeof(*requirements); i++)
+        ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, requirements[i], AUTHZ_PROVIDER_VERSION, &requirement_provider,
+                                  AP_AUTH_INTERNAL_PER_CONF);
+}
+
+void *ab_create_scope(apr_pool_t *pool, char *place) { return create_scope(pool, place); }
+void *ab_merge_scopes(apr_pool_t *pool, void *outer, void *inner) { return merge_scopes(pool, outer, inner); }

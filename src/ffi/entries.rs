@@ -1,0 +1,507 @@
+//! The functions of `ab_core`, in its order.
+#![allow(clippy::disallowed_methods, reason = "the boundary reads the clock for the core")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::guard::guard;
+use super::text::{EffectView, Text, slices};
+use crate::effect::Effect;
+use crate::host::{Client, Configuration, Decision, Process, Scope, process};
+use crate::outbound::{Level, Log};
+use crate::requirement::Requirement;
+use crate::token::Timestamp;
+
+/// `ab_configuration`: a configuration with the last message about it.
+pub(super) struct Handle {
+    configuration: Configuration,
+    requirements: Mutex<Vec<Box<Requirement>>>,
+    message: Mutex<CString>,
+}
+
+impl Handle {
+    /// Keeps `message` for the shim to read.
+    fn complaint(&self, message: String) -> *const c_char {
+        let text = CString::new(message).unwrap_or_else(|_| c"the text contains NUL".to_owned());
+        let mut kept = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = text;
+        kept.as_ptr()
+    }
+}
+
+/// What a shim is told when the core itself fails while the configuration is read.
+const FAILED: *const c_char = c"the module failed; please report this".as_ptr();
+
+/// `ab_log`.
+type LogFunction = unsafe extern "C" fn(server: *mut c_void, level: u32, line: *const c_char);
+
+macro_rules! core {
+    ($($name:ident: fn($($argument:ty),*) $(-> $result:ty)?;)*) => {
+        /// `ab_core`: the table of functions that a shim gets.
+        #[derive(Clone, Copy)]
+        #[repr(C)]
+        pub(super) struct Core { $($name: unsafe extern "C" fn($($argument),*) $(-> $result)?),* }
+
+        /// The table.
+        pub(super) static CORE: Core = Core { $($name),* };
+
+        /// The names of its entries, in order; a test compares them with the header's.
+        #[cfg(test)]
+        const ENTRY_NAMES: &[&str] = &[$(stringify!($name)),*];
+    };
+}
+
+core! {
+    configuration_new: fn() -> *mut Handle;
+    configuration_free: fn(*mut Handle);
+    scope_new: fn(*const Handle) -> *const Scope;
+    scope_set: fn(*const Handle, *const Scope, usize, *const Text, usize) -> *const c_char;
+    scope_merge: fn(*const Handle, *const Scope, *const Scope) -> *const Scope;
+    scope_complete: fn(*const Handle, *const Scope) -> *const c_char;
+    scope_is_on: fn(*const Handle, *const Scope, usize) -> c_int;
+    scope_word: fn(*const Handle, *const Scope, usize) -> Text;
+    configuration_settle: fn(*const Handle) -> *const c_char;
+    strips: fn(*const Handle, *const c_char, usize) -> c_int;
+    process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
+    process_stop: fn(*mut Arc<Process>);
+    client_new: fn() -> *mut Client;
+    client_free: fn(*mut Client);
+    client_present: fn(*const Client, *const Text, usize);
+    client_effect: fn(*const Client, usize, *mut EffectView) -> c_int;
+    client_header: fn(*const Handle, *const Scope, *const Client, usize, *mut EffectView) -> c_int;
+    decide: fn(*const Arc<Process>, *const Handle, *const Scope, *const Client, *const Text, usize, Text) -> *mut Decision;
+    decision_free: fn(*mut Decision);
+    decision_state: fn(*const Decision) -> c_int;
+    decision_wait: fn(*mut Decision);
+    decision_status: fn(*const Decision) -> c_int;
+    decision_body: fn(*const Decision) -> Text;
+    decision_line: fn(*const Decision, *mut u32) -> *const c_char;
+    decision_effect: fn(*const Decision, usize, *mut EffectView) -> c_int;
+    requirement_new: fn(*const Handle, *const c_char, *const Text, usize, *mut *const c_char) -> *const Requirement;
+    requirement_holds: fn(*const Requirement, *mut Decision) -> c_int;
+    decision_suffices: fn(*mut Decision) -> c_int;
+    decision_insufficient: fn(*mut Decision);
+}
+
+/// A reference from a pointer of the shim's.
+///
+/// # Safety
+/// `pointer` is NULL or came from this module, of this type, and is neither freed nor written to
+/// by anybody else for `'a`.
+unsafe fn at<'a, T>(pointer: *const T) -> Option<&'a T> {
+    // SAFETY: as the caller vouches.
+    unsafe { pointer.as_ref() }
+}
+
+/// Frees what a `*_new` made.
+///
+/// # Safety
+/// `pointer` is NULL or came from `Box::into_raw` here and is not used again.
+unsafe fn free<T>(pointer: *mut T) {
+    if pointer.is_null() {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    let owned = unsafe { Box::from_raw(pointer) };
+    guard(move || drop(owned));
+}
+
+fn now() -> Timestamp {
+    // A clock before 1970 makes every token one of the future.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::try_from(since.as_secs()).unwrap_or(Timestamp::MAX)
+}
+
+extern "C" fn configuration_new() -> *mut Handle {
+    let handle = || Handle {
+        configuration: Configuration::new(),
+        requirements: Mutex::default(),
+        message: Mutex::default(),
+    };
+    guard(|| Box::into_raw(Box::new(handle()))).unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn configuration_free(handle: *mut Handle) {
+    // SAFETY: from `configuration_new`, and the shim's pool frees it once.
+    unsafe { free(handle) }
+}
+
+unsafe extern "C" fn scope_new(handle: *const Handle) -> *const Scope {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
+    guard(|| Arc::as_ptr(&handle.configuration.scope())).unwrap_or(std::ptr::null())
+}
+
+unsafe extern "C" fn scope_set(
+    handle: *const Handle,
+    scope: *const Scope,
+    directive: usize,
+    arguments: *const Text,
+    count: usize,
+) -> *const c_char {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
+    // SAFETY: from `scope_new` of this configuration, which keeps it.
+    let Some(scope) = (unsafe { at(scope) }) else { return FAILED };
+    // SAFETY: the shim's arguments, alive for the call.
+    let arguments = unsafe { slices(arguments, count) };
+    guard(|| {
+        let Some(arguments) = texts(&arguments) else {
+            return handle.complaint("the arguments are not UTF-8".to_owned());
+        };
+        match handle.configuration.set(scope, directive, &arguments) {
+            Ok(()) => std::ptr::null(),
+            Err(message) => handle.complaint(message),
+        }
+    })
+    .unwrap_or(FAILED)
+}
+
+fn texts<'a>(arguments: &[&'a [u8]]) -> Option<Vec<&'a str>> {
+    arguments.iter().map(|argument| std::str::from_utf8(argument).ok()).collect()
+}
+
+unsafe extern "C" fn scope_merge(handle: *const Handle, outer: *const Scope, inner: *const Scope) -> *const Scope {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
+    // SAFETY: from `scope_new` or here, kept by the configuration.
+    let (outer, inner) = (unsafe { at(outer) }, unsafe { at(inner) });
+    let (Some(outer), Some(inner)) = (outer, inner) else { return std::ptr::null() };
+    guard(|| Arc::as_ptr(&handle.configuration.merge(outer, inner))).unwrap_or(std::ptr::null())
+}
+
+unsafe extern "C" fn scope_complete(handle: *const Handle, scope: *const Scope) -> *const c_char {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
+    // SAFETY: kept by the configuration.
+    let Some(scope) = (unsafe { at(scope) }) else { return FAILED };
+    guard(|| match handle.configuration.policy(scope).map(|policy| policy.complete()) {
+        Some(Ok(())) => std::ptr::null(),
+        Some(Err(refusal)) => handle.complaint(refusal.to_string()),
+        None => FAILED,
+    })
+    .unwrap_or(FAILED)
+}
+
+unsafe extern "C" fn scope_is_on(handle: *const Handle, scope: *const Scope, directive: usize) -> c_int {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
+    // SAFETY: kept by the configuration.
+    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    guard(|| c_int::from(handle.configuration.is_on(scope, directive))).unwrap_or(0)
+}
+
+unsafe extern "C" fn scope_word(handle: *const Handle, scope: *const Scope, directive: usize) -> Text {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return Text::empty() };
+    // SAFETY: kept by the configuration.
+    let Some(scope) = (unsafe { at(scope) }) else { return Text::empty() };
+    guard(|| Text::of(handle.configuration.word(scope, directive))).unwrap_or_else(Text::empty)
+}
+
+unsafe extern "C" fn configuration_settle(handle: *const Handle) -> *const c_char {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
+    guard(|| handle.configuration.settle()).map_or(FAILED, |()| std::ptr::null())
+}
+
+unsafe extern "C" fn strips(handle: *const Handle, name: *const c_char, size: usize) -> c_int {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return 1 };
+    if name.is_null() {
+        return 1;
+    }
+    // SAFETY: not NULL, and the shim gives the header name's size.
+    let name = unsafe { std::slice::from_raw_parts(name.cast(), size) };
+    guard(|| c_int::from(handle.configuration.strips(name))).unwrap_or(1)
+}
+
+/// The server that log lines go to, handed to threads.
+struct Sink {
+    write: LogFunction,
+    server: *mut c_void,
+}
+
+// SAFETY: both servers' logs may be written to from any thread, and `server` outlives the process
+// object (its pool frees the process first).
+unsafe impl Send for Sink {}
+// SAFETY: as above.
+unsafe impl Sync for Sink {}
+
+impl Sink {
+    fn line(&self, level: Level, line: &str) {
+        let Ok(line) = CString::new(line) else { return };
+        // SAFETY: the shim's own function and pointer, and a line that ends with NUL.
+        unsafe { (self.write)(self.server, level as u32, line.as_ptr()) }
+    }
+}
+
+unsafe extern "C" fn process_start(
+    handle: *const Handle,
+    global: *const Scope,
+    write: LogFunction,
+    server: *mut c_void,
+) -> *mut Arc<Process> {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null_mut() };
+    // SAFETY: kept by the configuration.
+    let Some(global) = (unsafe { at(global) }) else { return std::ptr::null_mut() };
+    let sink = Sink { write, server };
+    guard(|| {
+        let log: Log = Arc::new(move |level, line| sink.line(level, line));
+        match Process::start(&handle.configuration, global, &log) {
+            Ok(started) => Box::into_raw(Box::new(Arc::new(started))),
+            Err(reason) => {
+                process::report_start(&log, &reason);
+                std::ptr::null_mut()
+            }
+        }
+    })
+    .unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn process_stop(process: *mut Arc<Process>) {
+    // SAFETY: from `process_start`, and the shim stops it once.
+    unsafe { free(process) }
+}
+
+extern "C" fn client_new() -> *mut Client {
+    guard(|| Box::into_raw(Box::new(Client::default()))).unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" fn client_free(client: *mut Client) {
+    // SAFETY: from `client_new`, and its connection's pool frees it once.
+    unsafe { free(client) }
+}
+
+unsafe extern "C" fn client_present(client: *const Client, certificates: *const Text, count: usize) {
+    // SAFETY: from `client_new`, alive as long as its connection.
+    let Some(client) = (unsafe { at(client) }) else { return };
+    // SAFETY: the shim's buffers, alive for the call.
+    let certificates = unsafe { slices(certificates, count) };
+    if guard(|| client.present(&certificates)).is_none() {
+        guard(|| client.present(&[]));
+    }
+}
+
+/// Writes `effect` to the shim's struct.
+///
+/// # Safety
+/// `out` is NULL or writable.
+unsafe fn give(effect: Option<EffectView>, out: *mut EffectView) -> c_int {
+    match effect {
+        Some(effect) if !out.is_null() => {
+            // SAFETY: as the caller vouches.
+            unsafe { out.write(effect) };
+            1
+        }
+        _ => 0,
+    }
+}
+
+unsafe extern "C" fn client_effect(client: *const Client, index: usize, out: *mut EffectView) -> c_int {
+    // SAFETY: from `client_new`, alive as long as its connection.
+    let Some(client) = (unsafe { at(client) }) else { return 0 };
+    let effect = guard(|| client.effect(index, EffectView::of)).flatten();
+    // SAFETY: the shim's own struct.
+    unsafe { give(effect, out) }
+}
+
+unsafe extern "C" fn client_header(
+    handle: *const Handle,
+    scope: *const Scope,
+    client: *const Client,
+    index: usize,
+    out: *mut EffectView,
+) -> c_int {
+    // SAFETY: from `client_new`, alive as long as its connection.
+    let Some(client) = (unsafe { at(client) }) else { return 0 };
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
+    // SAFETY: kept by the configuration.
+    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    let effect = guard(|| {
+        let wanted = handle.configuration.policy(scope)?.settings().client_cert_header;
+        client.header(wanted, index, EffectView::of)
+    });
+    // SAFETY: the shim's own struct.
+    unsafe { give(effect.flatten(), out) }
+}
+
+unsafe extern "C" fn decide(
+    process: *const Arc<Process>,
+    handle: *const Handle,
+    scope: *const Scope,
+    client: *const Client,
+    authorization: *const Text,
+    count: usize,
+    realm: Text,
+) -> *mut Decision {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null_mut() };
+    // SAFETY: kept by the configuration.
+    let Some(scope) = (unsafe { at(scope) }) else { return std::ptr::null_mut() };
+    // SAFETY: from `process_start`, alive until the process ends.
+    let Some(process) = (unsafe { at(process) }) else { return std::ptr::null_mut() };
+    // SAFETY: from `client_new`, alive as long as its connection.
+    let client = unsafe { at(client) };
+    // SAFETY: the request's header values, alive for the call.
+    let authorization = unsafe { slices(authorization, count) };
+    // SAFETY: the shim's text, alive for the call.
+    let realm = std::str::from_utf8(unsafe { realm.bytes() }).ok();
+    let policy = guard(|| handle.configuration.policy(scope)).flatten();
+    let Some(policy) = policy else { return std::ptr::null_mut() };
+    guard(|| {
+        #[cfg(feature = "fault-injection")]
+        fault(&authorization);
+        Box::into_raw(Box::new(Decision::new(process, policy, client, &authorization, realm, now())))
+    })
+    .or_else(|| {
+        let detail = guard(|| format!("panic {} of this process", process.count_panic()))?;
+        guard(|| Box::into_raw(Box::new(Decision::failed(policy, detail))))
+    })
+    .unwrap_or(std::ptr::null_mut())
+}
+
+/// Lets a test see what becomes of a panic in the running server. Never in a released module.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)]
+fn fault(authorization: &[&[u8]]) {
+    if authorization.iter().any(|value| value.ends_with(b"fault-injection-panic")) {
+        panic!("injected by a test");
+    }
+}
+
+unsafe extern "C" fn decision_free(decision: *mut Decision) {
+    // SAFETY: from `decide`, and its request's pool frees it once.
+    unsafe { free(decision) }
+}
+
+unsafe extern "C" fn decision_state(decision: *const Decision) -> c_int {
+    // SAFETY: from `decide`, alive as long as its request.
+    (unsafe { at(decision) }).map_or(0, |decision| decision.state() as c_int)
+}
+
+unsafe extern "C" fn decision_wait(decision: *mut Decision) {
+    // SAFETY: from `decide`; while it waits nobody else uses it.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return };
+    if guard(|| decision.wait(now)).is_none() {
+        // It refuses already: `wait` leaves nothing granted behind.
+        guard(|| decision.insufficient());
+    }
+}
+
+unsafe extern "C" fn decision_status(decision: *const Decision) -> c_int {
+    // SAFETY: from `decide`, alive as long as its request.
+    (unsafe { at(decision) }).map_or(500, |decision| c_int::from(decision.status()))
+}
+
+unsafe extern "C" fn decision_body(decision: *const Decision) -> Text {
+    // SAFETY: from `decide`, alive as long as its request.
+    (unsafe { at(decision) }).map_or_else(Text::empty, |decision| Text::of(decision.body()))
+}
+
+unsafe extern "C" fn decision_line(decision: *const Decision, level: *mut u32) -> *const c_char {
+    // SAFETY: from `decide`, alive as long as its request.
+    let line = (unsafe { at(decision) }).and_then(Decision::line);
+    let Some((line, matter)) = line else { return std::ptr::null() };
+    if !level.is_null() {
+        // SAFETY: the shim's own variable.
+        unsafe { level.write(matter as u32) };
+    }
+    line.as_ptr()
+}
+
+unsafe extern "C" fn decision_effect(decision: *const Decision, index: usize, out: *mut EffectView) -> c_int {
+    // SAFETY: from `decide`, alive as long as its request.
+    let effects: &[Effect] = (unsafe { at(decision) }).map_or(&[], Decision::effects);
+    // SAFETY: the shim's own struct.
+    unsafe { give(effects.get(index).map(EffectView::of), out) }
+}
+
+unsafe extern "C" fn requirement_new(
+    handle: *const Handle,
+    name: *const c_char,
+    arguments: *const Text,
+    count: usize,
+    message: *mut *const c_char,
+) -> *const Requirement {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
+    if name.is_null() || message.is_null() {
+        return std::ptr::null();
+    }
+    // SAFETY: not NULL, and the shim's literal ends with NUL.
+    let name = unsafe { std::ffi::CStr::from_ptr(name) };
+    // SAFETY: the shim's arguments, alive for the call.
+    let arguments = unsafe { slices(arguments, count) };
+    let made = guard(|| {
+        let words = texts(&arguments).ok_or_else(|| "UTF-8".to_owned());
+        let parsed = words.and_then(|words| Requirement::parse(&name.to_string_lossy(), &words));
+        match parsed {
+            Ok(requirement) => {
+                let requirement = Box::new(requirement);
+                let pointer: *const Requirement = &raw const *requirement;
+                handle.requirements.lock().unwrap_or_else(PoisonError::into_inner).push(requirement);
+                Ok(pointer)
+            }
+            Err(expected) => {
+                let got = String::from_utf8_lossy(&arguments.join(&b' ')).escape_default().to_string();
+                Err(handle.complaint(format!("got \"{got}\", expected {expected}")))
+            }
+        }
+    });
+    match made {
+        Some(Ok(requirement)) => requirement,
+        Some(Err(complaint)) => {
+            // SAFETY: checked above, the shim's own variable.
+            unsafe { message.write(complaint) };
+            std::ptr::null()
+        }
+        None => {
+            // SAFETY: checked above, the shim's own variable.
+            unsafe { message.write(FAILED) };
+            std::ptr::null()
+        }
+    }
+}
+
+unsafe extern "C" fn requirement_holds(requirement: *const Requirement, decision: *mut Decision) -> c_int {
+    // SAFETY: from `requirement_new`, kept by the configuration.
+    let Some(requirement) = (unsafe { at(requirement) }) else { return 0 };
+    // SAFETY: from `decide`; one request is authorized by one thread.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return 0 };
+    guard(|| c_int::from(decision.meets(requirement))).unwrap_or(0)
+}
+
+unsafe extern "C" fn decision_suffices(decision: *mut Decision) -> c_int {
+    // SAFETY: from `decide`; one request is authorized by one thread.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return 0 };
+    guard(|| c_int::from(decision.suffices())).unwrap_or(0)
+}
+
+unsafe extern "C" fn decision_insufficient(decision: *mut Decision) {
+    // SAFETY: from `decide`; one request is authorized by one thread.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return };
+    guard(|| decision.insufficient());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_the_headers() {
+        let header = include_str!("../../c_shim/auth_bound.h");
+        let (_, table) = header.split_once("typedef struct {\n    /* A configuration").unwrap();
+        let names: Vec<_> = table
+            .match_indices("(*")
+            .filter_map(|(at, _)| table[at + 2..].split_once(')'))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ENTRY_NAMES);
+        let slots = size_of::<Core>() / size_of::<usize>();
+        assert_eq!(slots, ENTRY_NAMES.len());
+    }
+}

@@ -1,0 +1,66 @@
+//! Text and effects as the shims see them.
+
+use std::ffi::c_char;
+
+/// `ab_text`: borrowed bytes.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct Text {
+    data: *const c_char,
+    size: usize,
+}
+
+impl Text {
+    /// The bytes.
+    ///
+    /// # Safety
+    /// `data` is NULL or points to `size` bytes that stay as they are for `'a`.
+    pub(super) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        if self.data.is_null() || self.size == 0 {
+            return &[];
+        }
+        // SAFETY: not NULL, and the caller vouches for the rest.
+        unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }
+    }
+
+    pub(super) const fn of(text: &str) -> Self {
+        Self { data: text.as_ptr().cast(), size: text.len() }
+    }
+
+    pub(super) const fn empty() -> Self {
+        Self { data: std::ptr::null(), size: 0 }
+    }
+}
+
+/// `count` texts as slices.
+///
+/// # Safety
+/// `texts` is NULL or points to `count` texts, each as for [`Text::bytes`].
+pub(super) unsafe fn slices<'a>(texts: *const Text, count: usize) -> Vec<&'a [u8]> {
+    if texts.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: not NULL, and the caller vouches for the rest.
+    let texts = unsafe { std::slice::from_raw_parts(texts, count) };
+    // SAFETY: as the caller vouches for each.
+    texts.iter().map(|text| unsafe { text.bytes() }).collect()
+}
+
+/// `ab_effect`.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub(super) struct EffectView {
+    target: u32,
+    name: *const c_char,
+    value: *const c_char,
+}
+
+impl EffectView {
+    pub(super) fn of(effect: &crate::effect::Effect) -> Self {
+        Self {
+            target: effect.target() as u32,
+            name: effect.name().as_ptr(),
+            value: effect.value().as_ptr(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One reading of the server's configuration: its scopes, the sources of its issuers' keys, the
+//! names that it exports.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use super::Scope;
+use crate::directive::value::{IssuerEntry, KeyLocation, Toggle};
+use crate::directive::{DIRECTIVES, Draft, Settings};
+use crate::export::ScrubList;
+use crate::jose::KeyRing;
+use crate::outbound::{Fetcher, Source};
+use crate::policy::Policy;
+
+/// One reading of the configuration. Complete before the first request.
+#[derive(Default)]
+pub(crate) struct Configuration {
+    scopes: Mutex<Vec<Arc<Scope>>>,
+    sources: Mutex<Vec<Arc<Source>>>,
+    exported: Mutex<Vec<String>>,
+    scrub: OnceLock<ScrubList>,
+    next_scope: AtomicUsize,
+    next_policy: AtomicU64,
+}
+
+impl Configuration {
+    /// An empty configuration.
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// A scope without directives. It lives as long as the configuration.
+    #[must_use]
+    pub(crate) fn scope(&self) -> Arc<Scope> {
+        self.adopt(Draft::default())
+    }
+
+    fn adopt(&self, draft: Draft) -> Arc<Scope> {
+        let scope = Arc::new(Scope::new(self.next_scope.fetch_add(1, Ordering::Relaxed), draft));
+        self.scopes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&scope));
+        scope
+    }
+
+    /// Takes the directive that is number `directive` of [`DIRECTIVES`].
+    ///
+    /// # Errors
+    /// What it got and what it expected, or why the file it names cannot be used.
+    pub(crate) fn set(&self, scope: &Scope, directive: usize, arguments: &[&str]) -> Result<(), String> {
+        let mut draft = scope.draft();
+        draft.set(directive, arguments).map_err(|fault| fault.to_string())?;
+        let settings = draft.settle().map_err(|fault| fault.to_string())?;
+        self.look_at_files(DIRECTIVES.get(directive).map_or("", |row| row.name), &settings)
+            .map_err(|reason| format!("got \"{}\", which cannot be used: {reason}", arguments.join(" ").escape_default()))
+    }
+
+    /// Opens what a directive names while the server can still refuse to start.
+    fn look_at_files(&self, name: &str, settings: &Settings) -> Result<(), String> {
+        match name {
+            "issuer" => settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop)),
+            "jwks-ca" => fetcher(settings).map(drop),
+            "export-claim" | "export-header" => {
+                let named = settings.export_claim.0.iter().chain(&settings.export_header.0).map(|(_, name)| name.clone());
+                self.exported.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The source of the keys at `location`: one, however many scopes name it.
+    fn source(&self, location: &KeyLocation) -> Result<Arc<Source>, String> {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = sources.iter().find(|source| source.location() == location) {
+            return Ok(Arc::clone(source));
+        }
+        let source = Arc::new(Source::new(location.clone()));
+        source.prepare().map_err(|error| error.to_string())?;
+        sources.push(Arc::clone(&source));
+        Ok(source)
+    }
+
+    /// Every source of keys.
+    #[must_use]
+    pub(crate) fn sources(&self) -> Vec<Arc<Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The scope that holds where `inner` stands inside of `outer`.
+    #[must_use]
+    pub(crate) fn merge(&self, outer: &Scope, inner: &Scope) -> Arc<Scope> {
+        inner.inside(outer, |draft| self.adopt(draft))
+    }
+
+    /// The rules of a scope, settled when they are first asked for.
+    #[must_use]
+    pub(crate) fn policy<'s>(&self, scope: &'s Scope) -> Option<&'s Arc<Policy>> {
+        if let Some(policy) = scope.policy_cell().get() {
+            return Some(policy);
+        }
+        let settings = scope.draft().settle().ok()?;
+        Some(scope.policy_cell().get_or_init(|| Arc::new(self.make_policy(settings))))
+    }
+
+    fn make_policy(&self, settings: Settings) -> Policy {
+        let id = self.next_policy.fetch_add(1, Ordering::Relaxed);
+        let ring = |entry: &IssuerEntry| -> Arc<KeyRing> {
+            // Every location was opened when its directive was read; without a source there are
+            // no keys, and nothing verifies.
+            self.source(&entry.keys).map(|source| Arc::clone(source.ring())).unwrap_or_default()
+        };
+        Policy::from_settings(id, settings, ring)
+    }
+
+    /// Ends the reading.
+    pub(crate) fn settle(&self) {
+        let exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
+        self.scrub.get_or_init(|| ScrubList::new(exported.iter().map(String::as_str)));
+    }
+
+    /// Whether an incoming header of this name is to be removed.
+    #[must_use]
+    pub(crate) fn strips(&self, name: &[u8]) -> bool {
+        self.scrub.get_or_init(|| ScrubList::new([])).contains(name)
+    }
+
+    /// A toggle of a scope, by its directive's number.
+    #[must_use]
+    pub(crate) fn is_on(&self, scope: &Scope, directive: usize) -> bool {
+        let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else { return false };
+        let toggle = match DIRECTIVES.get(directive).map_or("", |row| row.name) {
+            "access" => settings.access,
+            "bearer" => settings.bearer,
+            _ => Toggle(false),
+        };
+        toggle.0
+    }
+
+    /// A word of a scope, by its directive's number.
+    #[must_use]
+    pub(crate) fn word<'s>(&self, scope: &'s Scope, directive: usize) -> &'s str {
+        let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else { return "" };
+        match DIRECTIVES.get(directive).map_or("", |row| row.name) {
+            "thread-pool" => &settings.thread_pool.0,
+            "realm" => &settings.realm.0,
+            _ => "",
+        }
+    }
+}
+
+/// The fetcher that `settings` describe.
+pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, String> {
+    let timeout: Duration = settings.jwks_timeout.duration();
+    Fetcher::new(settings.jwks_ca.0.as_deref().map(Path::new), timeout)
+}

@@ -1,0 +1,274 @@
+//! The decision about one request, from the first look to the last effect.
+
+use std::ffi::CString;
+use std::sync::Arc;
+
+use super::client::Proved;
+use super::{Client, Process};
+use crate::challenge::{self, Context};
+use crate::decide::{Memo, Request, Step, Verdict, decide};
+use crate::effect::Effect;
+use crate::outbound::{Answer, Level};
+use crate::policy::Policy;
+use crate::proof::Possessions;
+use crate::refusal::{Fault, Reason, Refusal};
+use crate::requirement::Requirement;
+use crate::token::{NeededKeys, Timestamp, Verified};
+
+/// How far a decision has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub(crate) enum State {
+    /// The request is refused.
+    Refuse = 0,
+    /// It is granted.
+    Grant = 1,
+    /// It waits for keys.
+    Blocked = 2,
+}
+
+/// The decision about one request.
+pub(crate) struct Decision {
+    policy: Arc<Policy>,
+    realm: Option<String>,
+    stage: Stage,
+    /// The first requirement that the token did not meet.
+    unmet: Option<(Refusal, Vec<String>)>,
+}
+
+enum Stage {
+    Refused(Refused),
+    Granted(Arc<Verified>),
+    Blocked(Blocked),
+}
+
+/// A refusal with all that is told of it.
+struct Refused {
+    reason: Reason,
+    effects: Vec<Effect>,
+    body: String,
+    line: CString,
+}
+
+/// A request that waits, with its own copies of what it is about.
+struct Blocked {
+    needed: NeededKeys,
+    process: Arc<Process>,
+    authorization: Vec<Vec<u8>>,
+    proved: Option<Arc<Proved>>,
+}
+
+impl Decision {
+    /// Decides about a request.
+    #[must_use]
+    pub(crate) fn new(
+        process: &Arc<Process>,
+        policy: &Arc<Policy>,
+        client: Option<&Client>,
+        authorization: &[&[u8]],
+        realm: Option<&str>,
+        now: Timestamp,
+    ) -> Self {
+        let mut decision = Self {
+            policy: Arc::clone(policy),
+            realm: realm.map(str::to_owned),
+            stage: Stage::Refused(Refused::nothing()),
+            unmet: None,
+        };
+        let proved = client.and_then(Client::proved);
+        let nobody = Memo::default();
+        let memo = client.map_or(&nobody, Client::memo);
+        decision.stage = match step(process, policy, proved.as_deref(), memo, authorization, now) {
+            Step::Done(verdict) => decision.conclude(verdict),
+            Step::Blocked(needed) => Stage::Blocked(Blocked {
+                needed,
+                process: Arc::clone(process),
+                authorization: authorization.iter().map(|value| value.to_vec()).collect(),
+                proved,
+            }),
+        };
+        decision
+    }
+
+    /// The refusal of a request that could not be decided.
+    #[must_use]
+    pub(crate) fn failed(policy: &Arc<Policy>, detail: impl std::fmt::Display) -> Self {
+        let mut decision = Self {
+            policy: Arc::clone(policy),
+            realm: None,
+            stage: Stage::Refused(Refused::nothing()),
+            unmet: None,
+        };
+        decision.refuse(&Refusal::with_detail(Reason::InternalError, detail), None);
+        decision
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub(crate) const fn state(&self) -> State {
+        match self.stage {
+            Stage::Refused(_) => State::Refuse,
+            Stage::Granted(_) => State::Grant,
+            Stage::Blocked(_) => State::Blocked,
+        }
+    }
+
+    /// Waits for the keys that a blocked request needs, and decides. `clock` is read afterwards.
+    pub(crate) fn wait(&mut self, clock: impl FnOnce() -> Timestamp) {
+        let Stage::Blocked(blocked) = std::mem::replace(&mut self.stage, Stage::Refused(Refused::nothing())) else {
+            return self.refuse(&Refusal::with_detail(Reason::InternalError, "waited without need"), None);
+        };
+        let limit = self.policy.settings().key_wait.duration();
+        match blocked.process.newer_keys(&blocked.needed.ring, limit) {
+            Answer::Refreshed => self.decide_again(&blocked, clock()),
+            Answer::Current => self.give_up(&blocked.needed, None),
+            Answer::Unavailable(seconds) => self.give_up(&blocked.needed, Some(seconds)),
+        }
+    }
+
+    fn decide_again(&mut self, blocked: &Blocked, now: Timestamp) {
+        let authorization: Vec<&[u8]> = blocked.authorization.iter().map(Vec::as_slice).collect();
+        let memo = Memo::default();
+        match step(&blocked.process, &self.policy, blocked.proved.as_deref(), &memo, &authorization, now) {
+            Step::Done(verdict) => self.stage = self.conclude(verdict),
+            Step::Blocked(needed) => self.give_up(&needed, None),
+        }
+    }
+
+    /// There are no newer keys. If the issuer said so itself, the token is refused; if it could
+    /// not be asked, nobody knows whether the token is good.
+    fn give_up(&mut self, needed: &NeededKeys, unavailable: Option<u64>) {
+        match (&needed.otherwise, unavailable) {
+            (Some(refusal), None) => self.refuse(refusal, None),
+            (_, seconds) => self.refuse(&Reason::KeysUnavailable.into(), Some(seconds.unwrap_or(1))),
+        }
+    }
+
+    /// Whether a grant meets `requirement`; if not, that is remembered.
+    pub(crate) fn meets(&mut self, requirement: &Requirement) -> bool {
+        let Stage::Granted(verified) = &self.stage else { return false };
+        match requirement.check(verified) {
+            Ok(()) => true,
+            Err(refusal) => {
+                self.unmet.get_or_insert_with(|| (refusal, requirement.scopes().to_vec()));
+                false
+            }
+        }
+    }
+
+    /// Whether a grant meets what its location requires; if not, it is refused.
+    pub(crate) fn suffices(&mut self) -> bool {
+        let settings = self.policy.settings();
+        let mut requirements = vec![
+            Requirement::Claims(settings.require_claim.clone()),
+            Requirement::Proofs(settings.require_proof.clone()),
+        ];
+        if !settings.require_scope.0.is_empty() {
+            requirements.insert(0, Requirement::Scopes(settings.require_scope.clone()));
+        }
+        let suffices = requirements.iter().all(|requirement| self.meets(requirement));
+        if !suffices {
+            self.insufficient();
+        }
+        suffices
+    }
+
+    /// Turns a grant into the refusal of a request whose token did not suffice.
+    pub(crate) fn insufficient(&mut self) {
+        let (refusal, scopes) = self.unmet.take().unwrap_or_else(|| (Reason::UserMissing.into(), Vec::new()));
+        let context = Context { realm: self.realm.as_deref(), scopes: &scopes, retry_after: None };
+        self.stage = Stage::Refused(Refused::new(&refusal, &self.policy, &context));
+    }
+
+    /// The status of a refusal.
+    #[must_use]
+    pub(crate) const fn status(&self) -> u16 {
+        match &self.stage {
+            Stage::Refused(refused) => refused.reason.status(),
+            Stage::Granted(_) | Stage::Blocked(_) => Reason::InternalError.status(),
+        }
+    }
+
+    /// The body of a refusal.
+    #[must_use]
+    pub(crate) fn body(&self) -> &str {
+        match &self.stage {
+            Stage::Refused(refused) => &refused.body,
+            Stage::Granted(_) | Stage::Blocked(_) => "",
+        }
+    }
+
+    /// The log line of a refusal, with its level.
+    #[must_use]
+    pub(crate) const fn line(&self) -> Option<(&CString, Level)> {
+        match &self.stage {
+            Stage::Refused(refused) => Some((&refused.line, level(refused.reason))),
+            Stage::Granted(_) | Stage::Blocked(_) => None,
+        }
+    }
+
+    /// What is done to the request and its response.
+    #[must_use]
+    pub(crate) fn effects(&self) -> &[Effect] {
+        match &self.stage {
+            Stage::Refused(refused) => &refused.effects,
+            Stage::Granted(verified) => verified.effects(),
+            Stage::Blocked(_) => &[],
+        }
+    }
+
+    fn conclude(&self, verdict: Verdict) -> Stage {
+        match verdict {
+            Verdict::Grant(verified) => Stage::Granted(verified),
+            Verdict::Refuse(refusal) => Stage::Refused(Refused::new(&refusal, &self.policy, &self.context(None))),
+        }
+    }
+
+    fn refuse(&mut self, refusal: &Refusal, retry_after: Option<u64>) {
+        self.stage = Stage::Refused(Refused::new(refusal, &self.policy, &self.context(retry_after)));
+    }
+
+    fn context(&self, retry_after: Option<u64>) -> Context<'_> {
+        Context { realm: self.realm.as_deref(), scopes: &[], retry_after }
+    }
+}
+
+fn step(
+    process: &Process,
+    policy: &Policy,
+    proved: Option<&Proved>,
+    memo: &Memo,
+    authorization: &[&[u8]],
+    now: Timestamp,
+) -> Step {
+    let possessions = Possessions { certificate: proved.map(Proved::certificate) };
+    let request = Request { authorization, possessions, now };
+    decide(&request, policy, process.cache(), memo)
+}
+
+/// A request without a token is how clients begin, and no event; anything else a client gets
+/// wrong is worth a look, and what we or others get wrong is an error.
+const fn level(reason: Reason) -> Level {
+    match (reason, reason.fault()) {
+        (Reason::TokenMissing, _) => Level::Info,
+        (_, Fault::Client) => Level::Warn,
+        (_, Fault::Operator | Fault::Upstream | Fault::Ours) => Level::Error,
+    }
+}
+
+impl Refused {
+    fn new(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Self {
+        let reason = refusal.reason();
+        Self {
+            reason,
+            effects: challenge::effects(refusal, policy, context),
+            body: challenge::body(reason),
+            line: CString::new(refusal.to_string()).unwrap_or_default(),
+        }
+    }
+
+    /// The refusal that stands until there is another: nothing is granted in between.
+    fn nothing() -> Self {
+        Self { reason: Reason::InternalError, effects: Vec::new(), body: String::new(), line: CString::default() }
+    }
+}

@@ -1,0 +1,70 @@
+//! What one serving process has: its cache of tokens, and the threads that keep keys current.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::configuration::{Configuration, fetcher};
+use super::Scope;
+use crate::jose::KeyRing;
+use crate::outbound::{Answer, Level, Log, Refresh, Refreshers, Source};
+use crate::token::TokenCache;
+
+/// A serving process. Made after the fork, since neither threads nor caches survive one.
+pub(crate) struct Process {
+    cache: TokenCache,
+    sources: Vec<Arc<Source>>,
+    panics: AtomicU64,
+    _refreshers: Refreshers,
+}
+
+impl Process {
+    /// Starts with the process-wide settings of `global`.
+    ///
+    /// # Errors
+    /// Why the process cannot serve.
+    pub(crate) fn start(configuration: &Configuration, global: &Scope, log: &Log) -> Result<Self, String> {
+        let policy = configuration.policy(global).ok_or("the configuration cannot be settled")?;
+        let settings = policy.settings();
+        let refresh = Refresh {
+            interval: settings.jwks_refresh.duration(),
+            cooldown: settings.jwks_cooldown.duration(),
+            stale: settings.jwks_stale.duration(),
+        };
+        let fetcher = Arc::new(fetcher(settings)?);
+        let sources = configuration.sources();
+        let refreshers = Refreshers::start(&sources, refresh, &fetcher, log)
+            .map_err(|error| format!("no thread for fetching keys: {error}"))?;
+        Ok(Self {
+            cache: TokenCache::new(settings.token_cache_size.0),
+            sources,
+            panics: AtomicU64::new(0),
+            _refreshers: refreshers,
+        })
+    }
+
+    /// The tokens verified.
+    #[must_use]
+    pub(crate) const fn cache(&self) -> &TokenCache {
+        &self.cache
+    }
+
+    /// Asks for newer keys of `ring` and waits for them at most `limit`.
+    #[must_use]
+    pub(crate) fn newer_keys(&self, ring: &Arc<KeyRing>, limit: Duration) -> Answer {
+        match self.sources.iter().find(|source| Arc::ptr_eq(source.ring(), ring)) {
+            Some(source) => source.newer(limit),
+            None => Answer::Unavailable(1),
+        }
+    }
+
+    /// Counts a panic that the boundary caught; the number so far.
+    pub(crate) fn count_panic(&self) -> u64 {
+        self.panics.fetch_add(1, Ordering::Relaxed).saturating_add(1)
+    }
+}
+
+/// Reports that a process cannot start.
+pub(crate) fn report_start(log: &Log, reason: &str) {
+    log(Level::Error, &format!("AB2005 start-failed: {reason}"));
+}

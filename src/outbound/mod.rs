@@ -1,0 +1,27 @@
+//! The only part that talks to other machines and to the disk while the server runs: fetching
+//! issuers' keys. It runs in threads of its own; requests wait for it no longer than they may.
+
+mod fetch;
+mod load;
+mod source;
+
+use std::sync::Arc;
+
+pub use fetch::Fetcher;
+pub use load::LoadError;
+pub use source::{Answer, Refresh, Refreshers, Source};
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Level {
+    /// Something is broken.
+    Error = 1,
+    /// Something needs attention.
+    Warn = 2,
+    /// Normal, and worth knowing.
+    Info = 3,
+}
+
+/// Where background threads write their log lines.
+pub type Log = Arc<dyn Fn(Level, &str) + Send + Sync>;
