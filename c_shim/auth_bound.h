@@ -56,6 +56,9 @@ typedef struct {
     /* A toggle or a word of a scope, by the directive's number; see directives.def. */
     int (*scope_is_on)(ab_configuration *, ab_scope *, size_t directive);
     ab_text (*scope_word)(ab_configuration *, ab_scope *, size_t directive);
+    /* NULL if there can be a place where tokens are checked, all scopes taken together (for httpd,
+     * which settles only at a request which of them apply), or what is missing everywhere. */
+    const char *(*configuration_complete)(ab_configuration *);
     /* Ends the reading: the names to strip are known. NULL, or what is wrong (as for scope_set). */
     const char *(*configuration_settle)(ab_configuration *);
     /* Whether an incoming header of this name is to be removed. */

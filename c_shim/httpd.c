@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stddef.h>
 
+#include <apr_strings.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_connection.h>
@@ -13,7 +14,9 @@
 #include <http_protocol.h>
 #include <http_request.h>
 #include <mod_auth.h>
+#include <mod_core.h>
 #include <mod_ssl_openssl.h>
+#include <util_filter.h>
 
 #include "openssl.h"
 
@@ -32,6 +35,7 @@ static const char auth_type[] = "Bound";
 /* Set whenever the configuration is read: the module may be loaded anew for it, or not. */
 static const ab_core *core;
 static ab_configuration *configuration;
+static ap_filter_rec_t *json_filter;
 /* Set in each child. */
 static ab_process *process;
 
@@ -91,14 +95,37 @@ const command_rec ab_commands[] = {
     {NULL}
 };
 
+/* The first place in the configuration files that asks for our tokens. */
+static const ap_directive_t *find_auth_type(const ap_directive_t *node)
+{
+    for (; node; node = node->next) {
+        if (!ap_cstr_casecmp(node->directive, "AuthType") && !ap_cstr_casecmp(node->args, auth_type))
+            return node;
+        const ap_directive_t *inside = find_auth_type(node->first_child);
+        if (inside)
+            return inside;
+    }
+    return NULL;
+}
+
+/* Part of the configuration test, too. */
+static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
+{
+    const ap_directive_t *place = find_auth_type(ap_conftree);
+    const char *error = place ? core->configuration_complete(configuration) : NULL;
+    if (!error)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s:%d: AuthType Bound: %s", place->filename, place->line_num, error);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
 static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
 {
     const char *error = core->configuration_settle(configuration);
-    if (error) {
-        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    return OK;
+    if (!error)
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
+    return HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* --- the serving process --- */
@@ -254,7 +281,7 @@ static int refuse(request_rec *r, request *own)
     own->body_is_ours = !ap_response_code_string(r, ap_index_of_response(status));
     if (own->body_is_ours) {
         ab_text body = core->decision_body(own->decision);
-        ap_custom_response(r, status, apr_psprintf(r->pool, "\"%.*s", (int)body.size, body.data));
+        ap_custom_response(r, status, apr_pstrmemdup(r->pool, body.data, body.size));
     }
     return status;
 }
@@ -295,6 +322,8 @@ static int authenticate(request_rec *r)
         return refuse(r, own);
     r->ap_auth_type = (char *)auth_type;
     apply_decision(r, own->decision);
+    if (!r->user)
+        r->user = (char *)""; /* the server demands one; authorize() takes it away again */
     return OK;
 }
 
@@ -336,6 +365,8 @@ static int authorize(request_rec *r)
     request *own = ap_get_module_config(r->request_config, &auth_bound_module);
     if (!own || own->authorizing || core->decision_state(own->decision) != AB_GRANT)
         return DECLINED;
+    if (!*r->user)
+        r->user = NULL; /* a token that names no user is no valid-user */
     own->authorizing = 1;
     int status = ap_run_auth_checker(r);
     own->authorizing = 0;
@@ -367,11 +398,19 @@ static int export_again(request_rec *r)
     return DECLINED;
 }
 
+/* The server writes error responses as HTML; the media type is settled only when they pass by. */
+static apr_status_t write_json(ap_filter_t *filter, apr_bucket_brigade *brigade)
+{
+    ap_set_content_type(filter->r, "application/json");
+    ap_remove_output_filter(filter);
+    return ap_pass_brigade(filter->next, brigade);
+}
+
 static void name_media_type(request_rec *r)
 {
     request *own = ap_get_module_config(r->request_config, &auth_bound_module);
     if (own && own->body_is_ours && r->status == core->decision_status(own->decision))
-        ap_set_content_type(r, "application/json");
+        ap_add_output_filter_handle(json_filter, NULL, r, r->connection);
 }
 
 /* --- registration --- */
@@ -393,6 +432,8 @@ void ab_register(apr_pool_t *pool, const ab_core *table)
     configuration = core->configuration_new();
     apr_pool_cleanup_register(pool, configuration, free_configuration, apr_pool_cleanup_null);
 
+    json_filter = ap_register_output_filter("AUTH_BOUND_JSON", write_json, NULL, AP_FTYPE_CONTENT_SET);
+    ap_hook_check_config(check, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(settle, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_process, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, keep_ssl, NULL, NULL, APR_HOOK_MIDDLE);

@@ -1,5 +1,6 @@
 //! What a verdict does to the request, as plain data that a shim applies.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 /// Where an effect goes.
@@ -20,7 +21,7 @@ pub enum Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
     target: Target,
-    name: CString,
+    name: Cow<'static, CStr>,
     value: CString,
 }
 
@@ -29,11 +30,13 @@ impl Effect {
     /// it, so that it can be told what is encoded).
     #[must_use]
     pub fn new(target: Target, name: &str, value: &str) -> Self {
-        Self {
-            target,
-            name: c_string(name),
-            value: c_string(&printable(value)),
-        }
+        Self { target, name: Cow::Owned(c_string(name)), value: c_string(&printable(value)) }
+    }
+
+    /// The same for a name of a table.
+    #[must_use]
+    pub fn named(target: Target, name: &'static CStr, value: &str) -> Self {
+        Self { target, name: Cow::Borrowed(name), value: c_string(&printable(value)) }
     }
 
     /// Where it goes.
@@ -55,18 +58,19 @@ impl Effect {
     }
 }
 
-/// A string without NUL, which `printable` and the tables of names see to; should one slip
-/// through, the text ends before it.
+/// A C string. Values have no NUL after `printable`, nor do names; should one slip through, the
+/// text ends before it.
 fn c_string(text: &str) -> CString {
-    let end = text
-        .bytes()
-        .position(|byte| byte == 0)
-        .unwrap_or(text.len());
-    CString::new(text.get(..end).unwrap_or_default()).unwrap_or_default()
+    CString::new(text).unwrap_or_else(|error| {
+        let end = error.nul_position();
+        CString::new(text.get(..end).unwrap_or_default()).unwrap_or_default()
+    })
 }
 
-fn printable(value: &str) -> std::borrow::Cow<'_, str> {
-    if !value.chars().any(char::is_control) {
+fn printable(value: &str) -> Cow<'_, str> {
+    // 0xC2 begins the UTF-8 of U+0080 to U+00BF, of which some are control characters.
+    let suspicious = |byte: u8| byte < b' ' || byte == 0x7f || byte == 0xc2;
+    if !value.bytes().any(suspicious) || !value.chars().any(char::is_control) {
         return value.into();
     }
     let mut encoded = String::with_capacity(value.len());

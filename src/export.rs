@@ -1,7 +1,9 @@
 //! What we tell the backends: one table of exported names, which is also the list of names that
 //! are stripped from every incoming request.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::ffi::CStr;
 
 use serde_json::Value;
 
@@ -15,14 +17,14 @@ use crate::token::Verified;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Export {
     /// The name in the environment or of the header; on NGINX the variable is its lower case.
-    pub name: &'static str,
+    pub name: &'static CStr,
     /// What it holds.
     pub sentence: &'static str,
 }
 
 macro_rules! exports {
-    ($($constant:ident $name:literal $sentence:literal;)*) => {
-        $(pub(crate) const $constant: &str = $name;)*
+    ($($constant:tt $name:literal $sentence:literal;)*) => {
+        $(pub(crate) const $constant: &CStr = $name;)*
 
         /// Every name with a meaning of its own. Names that begin with `BOUND_` are ours altogether.
         pub const EXPORTS: &[Export] = &[$(Export { name: $name, sentence: $sentence }),*];
@@ -30,27 +32,27 @@ macro_rules! exports {
 }
 
 exports! {
-    PROOF "BOUND_PROOF" "How possession was proved: `certificate`, or `none` for a bearer token; several are divided by commas.";
-    ISS "BOUND_ISS" "The token's `iss`.";
-    SUB "BOUND_SUB" "The token's `sub`.";
-    CLIENT_ID "BOUND_CLIENT_ID" "The token's `client_id`.";
-    SCOPE "BOUND_SCOPE" "The token's `scope`.";
-    EXP "BOUND_EXP" "The token's `exp`, in seconds since the epoch.";
-    JTI "BOUND_JTI" "The token's `jti`.";
-    REFUSAL "BOUND_REFUSAL" "Why a request was refused, as in `AB1212`; for access logs.";
-    THUMBPRINT "BOUND_CLIENT_CERTIFICATE_THUMBPRINT" "The SHA-256 thumbprint of the client's certificate in base64url, on every TLS request with one, whether or not it is protected.";
-    FINGERPRINT "TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
-    CLIENT_CERT "Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
-    CLIENT_CERT_CHAIN "Client-Cert-Chain" "The certificates behind it, likewise.";
-    PROVIDED "Sec-Provided-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    REFERRED "Sec-Referred-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    OTHER "Sec-Other-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    CONTEXT "Token-Binding-Context" "Kept for Token Binding; not yet set.";
-    SEC_CONTEXT "Sec-Token-Binding-Context" "Kept for Token Binding; not yet set.";
+    PROOF c"BOUND_PROOF" "How possession was proved: `certificate`, or `none` for a bearer token; several are divided by commas.";
+    ISS c"BOUND_ISS" "The token's `iss`.";
+    SUB c"BOUND_SUB" "The token's `sub`.";
+    CLIENT_ID c"BOUND_CLIENT_ID" "The token's `client_id`.";
+    SCOPE c"BOUND_SCOPE" "The token's `scope`.";
+    EXP c"BOUND_EXP" "The token's `exp`, in seconds since the epoch.";
+    JTI c"BOUND_JTI" "The token's `jti`.";
+    REFUSAL c"BOUND_REFUSAL" "Why a request was refused, as in `AB1212`; for access logs.";
+    THUMBPRINT c"BOUND_CLIENT_CERTIFICATE_THUMBPRINT" "The SHA-256 thumbprint of the client's certificate in base64url, on every TLS request with one, whether or not it is protected.";
+    FINGERPRINT c"TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
+    CLIENT_CERT c"Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
+    CLIENT_CERT_CHAIN c"Client-Cert-Chain" "The certificates behind it, likewise.";
+    _ c"Sec-Provided-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    _ c"Sec-Referred-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    _ c"Sec-Other-Token-Binding-ID" "Kept for Token Binding; not yet set.";
+    _ c"Token-Binding-Context" "Kept for Token Binding; not yet set.";
+    _ c"Sec-Token-Binding-Context" "Kept for Token Binding; not yet set.";
 }
 
 /// The claims exported under a name of their own.
-const CLAIMS: &[(&str, &str)] = &[
+const CLAIMS: &[(&str, &CStr)] = &[
     ("iss", ISS),
     ("sub", SUB),
     ("client_id", CLIENT_ID),
@@ -62,28 +64,22 @@ const CLAIMS: &[(&str, &str)] = &[
 /// What the grant of `token` exports.
 #[must_use]
 pub fn of_token(token: &Verified, settings: &Settings) -> Vec<Effect> {
-    let mut variables = vec![(PROOF.to_owned(), proof(token))];
+    let mut effects = vec![Effect::named(Target::Environment, PROOF, &proof(token))];
     for (claim, name) in CLAIMS {
-        variables.extend(claim_text(token, claim).map(|text| ((*name).to_owned(), text)));
+        effects.extend(claim_text(token, claim).map(|text| Effect::named(Target::Environment, name, &text)));
     }
     for (claim, name) in &settings.export_claim.0 {
-        variables.extend(claim_text(token, claim).map(|text| (name.clone(), text)));
+        effects.extend(claim_text(token, claim).map(|text| Effect::new(Target::Environment, name, &text)));
     }
-    let mut effects: Vec<_> = variables
-        .iter()
-        .map(|(name, text)| Effect::new(Target::Environment, name, text))
-        .collect();
     for (source, header) in &settings.export_header.0 {
-        let variable = variables
-            .iter()
-            .find(|(name, _)| name == source)
-            .map(|(_, text)| text.clone());
-        if let Some(text) = variable.or_else(|| claim_text(token, source)) {
-            effects.push(Effect::new(Target::RequestHeader, header, &text));
-        }
+        let variable = effects.iter().find(|effect| effect.name().to_bytes() == source.as_bytes());
+        let text = variable.map(|effect| effect.value().to_string_lossy());
+        let text = text.or_else(|| claim_text(token, source));
+        let effect = text.map(|text| Effect::new(Target::RequestHeader, header, &text));
+        effects.extend(effect);
     }
     if let Some(user) = claim_text(token, &settings.user_claim.0).filter(|user| !user.is_empty()) {
-        effects.push(Effect::new(Target::User, "", &user));
+        effects.push(Effect::named(Target::User, c"", &user));
     }
     effects
 }
@@ -92,51 +88,34 @@ pub fn of_token(token: &Verified, settings: &Settings) -> Vec<Effect> {
 #[must_use]
 pub fn of_certificate(certificate: &ClientCertificate) -> Vec<Effect> {
     let thumbprint = certificate.thumbprint().to_string();
-    [THUMBPRINT, FINGERPRINT]
-        .iter()
-        .map(|name| Effect::new(Target::Environment, name, &thumbprint))
-        .collect()
+    let effect = |name| Effect::named(Target::Environment, name, &thumbprint);
+    [THUMBPRINT, FINGERPRINT].into_iter().map(effect).collect()
 }
 
 /// What a refusal exports.
 #[must_use]
 pub fn of_refusal(reason: Reason) -> Effect {
-    Effect::new(
-        Target::Environment,
-        REFUSAL,
-        &format!("AB{}", reason.number()),
-    )
+    Effect::named(Target::Environment, REFUSAL, &format!("AB{}", reason.number()))
 }
 
 fn proof(token: &Verified) -> String {
     let names: Vec<_> = token.methods().map(|method| method.name()).collect();
-    if names.is_empty() {
-        "none".to_owned()
-    } else {
-        names.join(",")
-    }
+    if names.is_empty() { "none".to_owned() } else { names.join(",") }
 }
 
 /// A claim as text: a string as it is, an array of plain strings joined by commas, anything else
 /// as JSON, so that no value can pose as two.
-fn claim_text(token: &Verified, claim: &str) -> Option<String> {
-    match token.claims().get(claim)? {
+fn claim_text<'t>(token: &'t Verified, claim: &str) -> Option<Cow<'t, str>> {
+    let value = token.claims().get(claim)?;
+    match value {
         Value::Null => None,
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Array(elements) => {
-            let plain = |element: &Value| {
-                element
-                    .as_str()
-                    .filter(|text| !text.contains(','))
-                    .map(str::to_owned)
-            };
-            let joined = elements.iter().map(plain).collect::<Option<Vec<_>>>();
-            Some(joined.map_or_else(
-                || Value::Array(elements.clone()).to_string(),
-                |texts| texts.join(","),
-            ))
+            let plain = |element: &'t Value| element.as_str().filter(|text| !text.contains(','));
+            let texts = elements.iter().map(plain).collect::<Option<Vec<_>>>();
+            Some(Cow::Owned(texts.map_or_else(|| value.to_string(), |texts| texts.join(","))))
         }
-        value @ (Value::Bool(_) | Value::Number(_) | Value::Object(_)) => Some(value.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Some(Cow::Owned(value.to_string())),
     }
 }
 
@@ -155,13 +134,13 @@ impl ScrubList {
     /// The exported names, and those that the configuration adds.
     #[must_use]
     pub fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
-        let exported = EXPORTS.iter().map(|export| export.name);
+        let exported = EXPORTS.iter().map(|export| export.name.to_bytes());
         let mut list = Self {
             names: HashSet::new(),
             initials: initial(b'b'),
         };
-        for name in exported.chain(configured) {
-            let folded: Vec<u8> = name.bytes().map(fold).collect();
+        for name in exported.chain(configured.into_iter().map(str::as_bytes)) {
+            let folded: Vec<u8> = name.iter().copied().map(fold).collect();
             list.initials |= folded.first().map_or(0, |first| initial(*first));
             list.names.insert(folded);
         }

@@ -52,11 +52,11 @@ pub mod effect;
 #[forbid(unsafe_code)]
 pub mod export;
 #[cfg(any(feature = "httpd", feature = "nginx", test))]
+#[cfg_attr(not(any(feature = "httpd", feature = "nginx")), allow(dead_code))]
 #[allow(unsafe_code, reason = "the boundary to C")]
 mod ffi;
-#[cfg(any(feature = "httpd", feature = "nginx", test))]
 #[forbid(unsafe_code)]
-mod host;
+pub mod host;
 #[forbid(unsafe_code)]
 pub mod jose;
 #[forbid(unsafe_code)]

@@ -184,7 +184,7 @@ fn exports() -> String {
          | name | value |\n|---|---|\n",
     );
     for export in EXPORTS {
-        let _ = writeln!(text, "| `{}` | {} |", export.name, export.sentence);
+        let _ = writeln!(text, "| `{}` | {} |", export.name.to_string_lossy(), export.sentence);
     }
     text.push_str("| `BOUND_CLAIM_<CLAIM>` | A claim named by export-claim. |\n| `REMOTE_USER` | The claim that user-claim names. |\n");
     text

@@ -1,5 +1,9 @@
 //! The files derived from the tables are what the tables say.
-#![allow(clippy::disallowed_methods, missing_docs, reason = "a test reads files")]
+#![allow(
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "a test reads files"
+)]
 
 use std::path::Path;
 
@@ -13,6 +17,9 @@ fn generated_files_are_current() {
             std::fs::write(&file, &text).unwrap();
         }
         let present = std::fs::read_to_string(&file).unwrap_or_default();
-        assert!(present == text, "{path} is not current; UPDATE_GENERATED=1 cargo test --test generated");
+        assert!(
+            present == text,
+            "{path} is not current; UPDATE_GENERATED=1 cargo test --test generated"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
-use crate::host::{Client, Configuration, Decision, Process, Scope, process};
+use crate::host::{Client, Configuration, Decision, Process, Scope};
 use crate::outbound::{Level, Log};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
@@ -16,7 +16,7 @@ use crate::token::Timestamp;
 /// `ab_configuration`: a configuration with the last message about it.
 pub(super) struct Handle {
     configuration: Configuration,
-    requirements: Mutex<Vec<Box<Requirement>>>,
+    requirements: Mutex<Vec<Arc<Requirement>>>,
     message: Mutex<CString>,
 }
 
@@ -61,6 +61,7 @@ core! {
     scope_complete: fn(*const Handle, *const Scope) -> *const c_char;
     scope_is_on: fn(*const Handle, *const Scope, usize) -> c_int;
     scope_word: fn(*const Handle, *const Scope, usize) -> Text;
+    configuration_complete: fn(*const Handle) -> *const c_char;
     configuration_settle: fn(*const Handle) -> *const c_char;
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
     process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
@@ -184,6 +185,16 @@ unsafe extern "C" fn scope_complete(handle: *const Handle, scope: *const Scope) 
     .unwrap_or(FAILED)
 }
 
+unsafe extern "C" fn configuration_complete(handle: *const Handle) -> *const c_char {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
+    guard(|| match handle.configuration.complete_somewhere() {
+        Ok(()) => std::ptr::null(),
+        Err(refusal) => handle.complaint(refusal.to_string()),
+    })
+    .unwrap_or(FAILED)
+}
+
 unsafe extern "C" fn scope_is_on(handle: *const Handle, scope: *const Scope, directive: usize) -> c_int {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return 0 };
@@ -253,7 +264,7 @@ unsafe extern "C" fn process_start(
         match Process::start(&handle.configuration, global, &log) {
             Ok(started) => Box::into_raw(Box::new(Arc::new(started))),
             Err(reason) => {
-                process::report_start(&log, &reason);
+                log(Level::Error, &format!("AB2005 start-failed: {reason}"));
                 std::ptr::null_mut()
             }
         }
@@ -441,8 +452,8 @@ unsafe extern "C" fn requirement_new(
         let parsed = words.and_then(|words| Requirement::parse(&name.to_string_lossy(), &words));
         match parsed {
             Ok(requirement) => {
-                let requirement = Box::new(requirement);
-                let pointer: *const Requirement = &raw const *requirement;
+                let requirement = Arc::new(requirement);
+                let pointer = Arc::as_ptr(&requirement);
                 handle.requirements.lock().unwrap_or_else(PoisonError::into_inner).push(requirement);
                 Ok(pointer)
             }

@@ -10,6 +10,3 @@ mod httpd;
 #[cfg(feature = "nginx")]
 mod nginx;
 mod text;
-
-#[cfg(any(feature = "httpd", feature = "nginx"))]
-use entries::CORE;

@@ -12,14 +12,14 @@ use crate::proof::{ClientCertificate, chain_header};
 
 /// The client of one connection. HTTP/2 asks it from several threads at once.
 #[derive(Debug, Default)]
-pub(crate) struct Client {
+pub struct Client {
     proved: ArcSwapOption<Proved>,
     memo: Memo,
 }
 
 /// A certificate with what it exports, computed once.
 #[derive(Debug)]
-pub(crate) struct Proved {
+pub struct Proved {
     certificate: ClientCertificate,
     chain: Vec<Vec<u8>>,
     effects: Vec<Effect>,
@@ -29,7 +29,7 @@ pub(crate) struct Proved {
 impl Client {
     /// Takes the certificates of the handshake: the client's own first. None means that the
     /// client has proved nothing.
-    pub(crate) fn present(&self, certificates: &[&[u8]]) {
+    pub fn present(&self, certificates: &[&[u8]]) {
         let proved = certificates.split_first().map(|(leaf, chain)| {
             let certificate = ClientCertificate::presented(leaf.to_vec());
             Arc::new(Proved {
@@ -44,23 +44,23 @@ impl Client {
 
     /// What has been proved now.
     #[must_use]
-    pub(crate) fn proved(&self) -> Option<Arc<Proved>> {
+    pub fn proved(&self) -> Option<Arc<Proved>> {
         self.proved.load_full()
     }
 
     /// The last token verified on the connection.
     #[must_use]
-    pub(crate) const fn memo(&self) -> &Memo {
+    pub const fn memo(&self) -> &Memo {
         &self.memo
     }
 
     /// Calls `take` with an effect on every request of the connection, if there is an `index`th.
-    pub(crate) fn effect<R>(&self, index: usize, take: impl FnOnce(&Effect) -> R) -> Option<R> {
+    pub fn effect<R>(&self, index: usize, take: impl FnOnce(&Effect) -> R) -> Option<R> {
         self.proved.load().as_ref().and_then(|proved| proved.effects.get(index)).map(take)
     }
 
     /// Likewise with the request headers of RFC 9440 as far as `wanted`.
-    pub(crate) fn header<R>(&self, wanted: ClientCertHeader, index: usize, take: impl FnOnce(&Effect) -> R) -> Option<R> {
+    pub fn header<R>(&self, wanted: ClientCertHeader, index: usize, take: impl FnOnce(&Effect) -> R) -> Option<R> {
         let count = match wanted {
             ClientCertHeader::Off => 0,
             ClientCertHeader::Leaf => 1,
@@ -76,13 +76,13 @@ impl Client {
 impl Proved {
     /// The certificate.
     #[must_use]
-    pub(crate) const fn certificate(&self) -> &ClientCertificate {
+    pub const fn certificate(&self) -> &ClientCertificate {
         &self.certificate
     }
 
     fn headers(&self) -> &[Effect] {
         self.headers.get_or_init(|| {
-            let header = |name, value: &str| Effect::new(Target::RequestHeader, name, value);
+            let header = |name, value: &str| Effect::named(Target::RequestHeader, name, value);
             let mut headers = vec![header(export::CLIENT_CERT, &self.certificate.to_header())];
             if !self.chain.is_empty() {
                 headers.push(header(export::CLIENT_CERT_CHAIN, &chain_header(&self.chain)));

@@ -13,10 +13,11 @@ use crate::export::ScrubList;
 use crate::jose::KeyRing;
 use crate::outbound::{Fetcher, Source};
 use crate::policy::Policy;
+use crate::refusal::{Reason, Refusal};
 
 /// One reading of the configuration. Complete before the first request.
 #[derive(Default)]
-pub(crate) struct Configuration {
+pub struct Configuration {
     scopes: Mutex<Vec<Arc<Scope>>>,
     sources: Mutex<Vec<Arc<Source>>>,
     exported: Mutex<Vec<String>>,
@@ -28,13 +29,13 @@ pub(crate) struct Configuration {
 impl Configuration {
     /// An empty configuration.
     #[must_use]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self::default()
     }
 
     /// A scope without directives. It lives as long as the configuration.
     #[must_use]
-    pub(crate) fn scope(&self) -> Arc<Scope> {
+    pub fn scope(&self) -> Arc<Scope> {
         self.adopt(Draft::default())
     }
 
@@ -48,7 +49,7 @@ impl Configuration {
     ///
     /// # Errors
     /// What it got and what it expected, or why the file it names cannot be used.
-    pub(crate) fn set(&self, scope: &Scope, directive: usize, arguments: &[&str]) -> Result<(), String> {
+    pub fn set(&self, scope: &Scope, directive: usize, arguments: &[&str]) -> Result<(), String> {
         let mut draft = scope.draft();
         draft.set(directive, arguments).map_err(|fault| fault.to_string())?;
         let settings = draft.settle().map_err(|fault| fault.to_string())?;
@@ -84,24 +85,35 @@ impl Configuration {
 
     /// Every source of keys.
     #[must_use]
-    pub(crate) fn sources(&self) -> Vec<Arc<Source>> {
+    pub fn sources(&self) -> Vec<Arc<Source>> {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The scope that holds where `inner` stands inside of `outer`.
     #[must_use]
-    pub(crate) fn merge(&self, outer: &Scope, inner: &Scope) -> Arc<Scope> {
+    pub fn merge(&self, outer: &Scope, inner: &Scope) -> Arc<Scope> {
         inner.inside(outer, |draft| self.adopt(draft))
     }
 
     /// The rules of a scope, settled when they are first asked for.
     #[must_use]
-    pub(crate) fn policy<'s>(&self, scope: &'s Scope) -> Option<&'s Arc<Policy>> {
+    pub fn policy<'s>(&self, scope: &'s Scope) -> Option<&'s Arc<Policy>> {
         if let Some(policy) = scope.policy_cell().get() {
             return Some(policy);
         }
         let settings = scope.draft().settle().ok()?;
         Some(scope.policy_cell().get_or_init(|| Arc::new(self.make_policy(settings))))
+    }
+
+    /// Whether all scopes taken together have what a check of tokens needs: if not, no place can.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn complete_somewhere(&self) -> Result<(), Refusal> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let union = scopes.iter().fold(Draft::default(), |union, scope| union.merge(&scope.draft()));
+        let settings = union.settle().map_err(|fault| Refusal::with_detail(Reason::InternalError, fault))?;
+        Policy::from_settings(0, settings, |_| Arc::default()).complete()
     }
 
     fn make_policy(&self, settings: Settings) -> Policy {
@@ -115,20 +127,20 @@ impl Configuration {
     }
 
     /// Ends the reading.
-    pub(crate) fn settle(&self) {
+    pub fn settle(&self) {
         let exported = self.exported.lock().unwrap_or_else(PoisonError::into_inner);
         self.scrub.get_or_init(|| ScrubList::new(exported.iter().map(String::as_str)));
     }
 
     /// Whether an incoming header of this name is to be removed.
     #[must_use]
-    pub(crate) fn strips(&self, name: &[u8]) -> bool {
+    pub fn strips(&self, name: &[u8]) -> bool {
         self.scrub.get_or_init(|| ScrubList::new([])).contains(name)
     }
 
     /// A toggle of a scope, by its directive's number.
     #[must_use]
-    pub(crate) fn is_on(&self, scope: &Scope, directive: usize) -> bool {
+    pub fn is_on(&self, scope: &Scope, directive: usize) -> bool {
         let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else { return false };
         let toggle = match DIRECTIVES.get(directive).map_or("", |row| row.name) {
             "access" => settings.access,
@@ -140,7 +152,7 @@ impl Configuration {
 
     /// A word of a scope, by its directive's number.
     #[must_use]
-    pub(crate) fn word<'s>(&self, scope: &'s Scope, directive: usize) -> &'s str {
+    pub fn word<'s>(&self, scope: &'s Scope, directive: usize) -> &'s str {
         let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else { return "" };
         match DIRECTIVES.get(directive).map_or("", |row| row.name) {
             "thread-pool" => &settings.thread_pool.0,

@@ -18,7 +18,7 @@ use crate::token::{NeededKeys, Timestamp, Verified};
 /// How far a decision has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
-pub(crate) enum State {
+pub enum State {
     /// The request is refused.
     Refuse = 0,
     /// It is granted.
@@ -28,7 +28,7 @@ pub(crate) enum State {
 }
 
 /// The decision about one request.
-pub(crate) struct Decision {
+pub struct Decision {
     policy: Arc<Policy>,
     realm: Option<String>,
     stage: Stage,
@@ -61,7 +61,7 @@ struct Blocked {
 impl Decision {
     /// Decides about a request.
     #[must_use]
-    pub(crate) fn new(
+    pub fn new(
         process: &Arc<Process>,
         policy: &Arc<Policy>,
         client: Option<&Client>,
@@ -92,7 +92,7 @@ impl Decision {
 
     /// The refusal of a request that could not be decided.
     #[must_use]
-    pub(crate) fn failed(policy: &Arc<Policy>, detail: impl std::fmt::Display) -> Self {
+    pub fn failed(policy: &Arc<Policy>, detail: impl std::fmt::Display) -> Self {
         let mut decision = Self {
             policy: Arc::clone(policy),
             realm: None,
@@ -105,7 +105,7 @@ impl Decision {
 
     /// How far it has come.
     #[must_use]
-    pub(crate) const fn state(&self) -> State {
+    pub const fn state(&self) -> State {
         match self.stage {
             Stage::Refused(_) => State::Refuse,
             Stage::Granted(_) => State::Grant,
@@ -114,7 +114,7 @@ impl Decision {
     }
 
     /// Waits for the keys that a blocked request needs, and decides. `clock` is read afterwards.
-    pub(crate) fn wait(&mut self, clock: impl FnOnce() -> Timestamp) {
+    pub fn wait(&mut self, clock: impl FnOnce() -> Timestamp) {
         let Stage::Blocked(blocked) = std::mem::replace(&mut self.stage, Stage::Refused(Refused::nothing())) else {
             return self.refuse(&Refusal::with_detail(Reason::InternalError, "waited without need"), None);
         };
@@ -145,7 +145,7 @@ impl Decision {
     }
 
     /// Whether a grant meets `requirement`; if not, that is remembered.
-    pub(crate) fn meets(&mut self, requirement: &Requirement) -> bool {
+    pub fn meets(&mut self, requirement: &Requirement) -> bool {
         let Stage::Granted(verified) = &self.stage else { return false };
         match requirement.check(verified) {
             Ok(()) => true,
@@ -157,7 +157,7 @@ impl Decision {
     }
 
     /// Whether a grant meets what its location requires; if not, it is refused.
-    pub(crate) fn suffices(&mut self) -> bool {
+    pub fn suffices(&mut self) -> bool {
         let settings = self.policy.settings();
         let mut requirements = vec![
             Requirement::Claims(settings.require_claim.clone()),
@@ -174,7 +174,7 @@ impl Decision {
     }
 
     /// Turns a grant into the refusal of a request whose token did not suffice.
-    pub(crate) fn insufficient(&mut self) {
+    pub fn insufficient(&mut self) {
         let (refusal, scopes) = self.unmet.take().unwrap_or_else(|| (Reason::UserMissing.into(), Vec::new()));
         let context = Context { realm: self.realm.as_deref(), scopes: &scopes, retry_after: None };
         self.stage = Stage::Refused(Refused::new(&refusal, &self.policy, &context));
@@ -182,7 +182,7 @@ impl Decision {
 
     /// The status of a refusal.
     #[must_use]
-    pub(crate) const fn status(&self) -> u16 {
+    pub const fn status(&self) -> u16 {
         match &self.stage {
             Stage::Refused(refused) => refused.reason.status(),
             Stage::Granted(_) | Stage::Blocked(_) => Reason::InternalError.status(),
@@ -191,7 +191,7 @@ impl Decision {
 
     /// The body of a refusal.
     #[must_use]
-    pub(crate) fn body(&self) -> &str {
+    pub fn body(&self) -> &str {
         match &self.stage {
             Stage::Refused(refused) => &refused.body,
             Stage::Granted(_) | Stage::Blocked(_) => "",
@@ -200,7 +200,7 @@ impl Decision {
 
     /// The log line of a refusal, with its level.
     #[must_use]
-    pub(crate) const fn line(&self) -> Option<(&CString, Level)> {
+    pub const fn line(&self) -> Option<(&CString, Level)> {
         match &self.stage {
             Stage::Refused(refused) => Some((&refused.line, level(refused.reason))),
             Stage::Granted(_) | Stage::Blocked(_) => None,
@@ -209,7 +209,7 @@ impl Decision {
 
     /// What is done to the request and its response.
     #[must_use]
-    pub(crate) fn effects(&self) -> &[Effect] {
+    pub fn effects(&self) -> &[Effect] {
         match &self.stage {
             Stage::Refused(refused) => &refused.effects,
             Stage::Granted(verified) => verified.effects(),

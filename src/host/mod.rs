@@ -4,11 +4,11 @@
 mod client;
 mod configuration;
 mod decision;
-pub(crate) mod process;
+mod process;
 mod scope;
 
-pub(crate) use client::Client;
-pub(crate) use configuration::Configuration;
-pub(crate) use process::Process;
-pub(crate) use scope::Scope;
-pub(crate) use decision::Decision;
+pub use client::{Client, Proved};
+pub use configuration::Configuration;
+pub use decision::{Decision, State};
+pub use process::Process;
+pub use scope::Scope;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::configuration::{Configuration, fetcher};
 use super::Scope;
 use crate::jose::KeyRing;
-use crate::outbound::{Answer, Level, Log, Refresh, Refreshers, Source};
+use crate::outbound::{Answer, Log, Refresh, Refreshers, Source};
 use crate::token::TokenCache;
 
 /// A serving process. Made after the fork, since neither threads nor caches survive one.
-pub(crate) struct Process {
+pub struct Process {
     cache: TokenCache,
     sources: Vec<Arc<Source>>,
     panics: AtomicU64,
@@ -23,7 +23,7 @@ impl Process {
     ///
     /// # Errors
     /// Why the process cannot serve.
-    pub(crate) fn start(configuration: &Configuration, global: &Scope, log: &Log) -> Result<Self, String> {
+    pub fn start(configuration: &Configuration, global: &Scope, log: &Log) -> Result<Self, String> {
         let policy = configuration.policy(global).ok_or("the configuration cannot be settled")?;
         let settings = policy.settings();
         let refresh = Refresh {
@@ -45,13 +45,13 @@ impl Process {
 
     /// The tokens verified.
     #[must_use]
-    pub(crate) const fn cache(&self) -> &TokenCache {
+    pub const fn cache(&self) -> &TokenCache {
         &self.cache
     }
 
     /// Asks for newer keys of `ring` and waits for them at most `limit`.
     #[must_use]
-    pub(crate) fn newer_keys(&self, ring: &Arc<KeyRing>, limit: Duration) -> Answer {
+    pub fn newer_keys(&self, ring: &Arc<KeyRing>, limit: Duration) -> Answer {
         match self.sources.iter().find(|source| Arc::ptr_eq(source.ring(), ring)) {
             Some(source) => source.newer(limit),
             None => Answer::Unavailable(1),
@@ -59,12 +59,7 @@ impl Process {
     }
 
     /// Counts a panic that the boundary caught; the number so far.
-    pub(crate) fn count_panic(&self) -> u64 {
+    pub fn count_panic(&self) -> u64 {
         self.panics.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
-}
-
-/// Reports that a process cannot start.
-pub(crate) fn report_start(log: &Log, reason: &str) {
-    log(Level::Error, &format!("AB2005 start-failed: {reason}"));
 }

@@ -7,7 +7,7 @@ use crate::policy::Policy;
 
 /// One section. Written while the configuration is read, only read afterwards.
 #[derive(Debug)]
-pub(crate) struct Scope {
+pub struct Scope {
     number: usize,
     draft: Mutex<Draft>,
     policy: OnceLock<Arc<Policy>>,

@@ -98,10 +98,12 @@ impl Fetcher {
 }
 
 fn transport(error: ureq::Error) -> FetchError {
-    match error {
-        ureq::Error::BodyExceedsLimit(_) => FetchError::TooLarge,
-        ureq::Error::Timeout(_) => FetchError::Timeout,
-        other => FetchError::Transport(other.to_string()),
+    if let ureq::Error::BodyExceedsLimit(_) = error {
+        FetchError::TooLarge
+    } else if let ureq::Error::Timeout(_) = error {
+        FetchError::Timeout
+    } else {
+        FetchError::Transport(error.to_string())
     }
 }
 

@@ -1,0 +1,209 @@
+/* The shim for NGINX: the module, its directives, its workers. It moves facts in and effects out
+ * and decides nothing; nginx_request.c does so for requests, nginx_variables.c for variables. */
+
+#include "nginx.h"
+
+#include <signal.h>
+
+static const ab_core *core(void) { return ab_nginx_core; }
+
+/* --- directives --- */
+
+static void free_configuration(void *configuration) { core()->configuration_free(configuration); }
+
+static void *create_main(ngx_conf_t *cf)
+{
+    ab_main *own = ngx_pcalloc(cf->pool, sizeof(*own));
+    ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (!own || !cleanup || !(own->configuration = core()->configuration_new()))
+        return NULL;
+    cleanup->handler = free_configuration;
+    cleanup->data = own->configuration;
+    return own;
+}
+
+static void *create_location(ngx_conf_t *cf) { return ngx_pcalloc(cf->pool, sizeof(ab_location)); }
+
+static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
+{
+    ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
+    ab_location *own = conf;
+    ngx_str_t *words = cf->args->elts;
+    size_t count = cf->args->nelts - 1;
+    ab_text *arguments = ngx_palloc(cf->temp_pool, (count + 1) * sizeof(*arguments));
+
+    if (!own->scope)
+        own->scope = core()->scope_new(http->configuration);
+    if (!own->scope || !arguments)
+        return NGX_CONF_ERROR;
+    for (size_t i = 0; i < count; i++) {
+        arguments[i].data = (const char *)words[i + 1].data;
+        arguments[i].size = words[i + 1].len;
+    }
+    const char *error = core()->scope_set(http->configuration, own->scope, command->offset, arguments, count);
+    if (error) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: %s", &words[0], error);
+        return NGX_CONF_ERROR;
+    }
+    if (command->offset == AB_DIRECTIVE_ACCESS) {
+        own->file = cf->conf_file->file.name.data;
+        own->line = cf->conf_file->line;
+    }
+    if (command->offset == AB_DIRECTIVE_EXPORT_CLAIM && count == 2)
+        return ab_add_exported(cf, &words[2]);
+    return NGX_CONF_OK;
+}
+
+#define NGINX_PROCESS NGX_HTTP_MAIN_CONF
+#define NGINX_LOCATION (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LMT_CONF)
+#define AB_BOTH(number, constant, httpd, nginx, scope, sentence) \
+    {ngx_string(nginx), NGINX_##scope | NGX_CONF_ANY, set, NGX_HTTP_LOC_CONF_OFFSET, number, NULL},
+#define AB_NGINX AB_BOTH
+static ngx_command_t directives[] = {
+#include "directives.def"
+    ngx_null_command
+};
+
+/* All directives are read, and none of http{} itself means a scope without any. */
+static char *complete_main(ngx_conf_t *cf, void *conf)
+{
+    ab_main *own = conf;
+    ab_location *outermost = ngx_http_conf_get_module_loc_conf(cf, ngx_http_auth_bound_module);
+
+    if (!outermost->scope)
+        outermost->scope = core()->scope_new(own->configuration);
+    own->global = outermost->scope;
+    return own->global ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+/* Whether no request is served with these settings: those of a server are for what no location
+ * matches, and `location /` matches everything. */
+static ngx_uint_t is_never_used(ngx_http_core_loc_conf_t *place)
+{
+    if (place->name.len)
+        return 0;
+    for (ngx_queue_t *q = place->locations ? ngx_queue_head(place->locations) : NULL;
+         q && q != ngx_queue_sentinel(place->locations); q = ngx_queue_next(q)) {
+        ngx_http_core_loc_conf_t *prefix = ((ngx_http_location_queue_t *)q)->inclusive;
+        if (prefix && prefix->name.len == 1)
+            return 1;
+    }
+    return place->noname; /* an `if` of the server, left again when the location is found */
+}
+
+static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
+{
+    ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+    ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char *missing = is_never_used(place) ? NULL : core()->scope_complete(http->configuration, own->scope);
+
+    if (missing) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: %s; location \"%V\" of server \"%V\", by %s:%ui",
+                      missing, &place->name, &server->server_name, own->file, own->line);
+        return NGX_CONF_ERROR;
+    }
+    http->checks = 1;
+#if (NGX_THREADS)
+    ab_text word = core()->scope_word(http->configuration, own->scope, AB_DIRECTIVE_THREAD_POOL);
+    ngx_str_t name = {word.size, (u_char *)word.data};
+    /* NGINX refuses to start if nobody defines the pool. */
+    own->pool = ngx_thread_pool_add(cf, &name);
+    return own->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
+#else
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: this NGINX is built without --with-threads; %s:%ui",
+                  own->file, own->line);
+    return NGX_CONF_ERROR;
+#endif
+}
+
+static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
+{
+    ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
+    ab_location *around = outer, *own = inner;
+
+    /* Where nothing is said the outer scope itself holds, so that an internal redirect between two
+     * such locations keeps its decision. */
+    own->scope = own->scope ? core()->scope_merge(http->configuration, around->scope, own->scope) : around->scope;
+    if (!own->scope)
+        return NGX_CONF_ERROR;
+    if (!own->file) {
+        own->file = around->file;
+        own->line = around->line;
+    }
+    own->access = core()->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
+    return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
+}
+
+static ngx_int_t settle(ngx_conf_t *cf)
+{
+    ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
+    const char *error = core()->configuration_settle(http->configuration);
+
+    if (error) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s", error);
+        return NGX_ERROR;
+    }
+    return ab_handle_requests(cf);
+}
+
+/* --- the worker --- */
+
+ngx_uint_t ab_level(uint32_t level)
+{
+    static const ngx_uint_t levels[] = {NGX_LOG_ERR, NGX_LOG_ERR, NGX_LOG_WARN, NGX_LOG_INFO};
+    return levels[level & 3];
+}
+
+/* NGINX's own threads write to this log too. */
+static void write_log(void *unused, uint32_t level, const char *line)
+{
+    ngx_log_error(ab_level(level), ngx_cycle->log, 0, "%s", line);
+}
+
+static ngx_int_t start_process(ngx_cycle_t *cycle)
+{
+    ab_main *http = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_auth_bound_module);
+    sigset_t all, before;
+
+    /* The cache manager and the cache loader serve nobody. */
+    if (!http || !http->checks || (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE))
+        return NGX_OK;
+    sigfillset(&all);
+    /* The server's signals are for its own thread. */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    http->process = core()->process_start(http->configuration, http->global, write_log, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return http->process ? NGX_OK : NGX_ERROR;
+}
+
+/* After the thread pools have ended, so that no decision waits any more. */
+static void stop_process(ngx_cycle_t *cycle)
+{
+    ab_main *http = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_auth_bound_module);
+
+    if (http) {
+        core()->process_stop(http->process);
+        http->process = NULL;
+    }
+}
+
+/* --- the module --- */
+
+static ngx_http_module_t steps = {
+    .preconfiguration = ab_add_variables,
+    .postconfiguration = settle,
+    .create_main_conf = create_main,
+    .init_main_conf = complete_main,
+    .create_loc_conf = create_location,
+    .merge_loc_conf = merge_location,
+};
+
+ngx_module_t ngx_http_auth_bound_module = {
+    NGX_MODULE_V1,
+    .ctx = &steps,
+    .commands = directives,
+    .type = NGX_HTTP_MODULE,
+    .init_process = start_process,
+    .exit_process = stop_process,
+};

@@ -1,0 +1,66 @@
+/* What the parts of the shim for NGINX share. */
+#ifndef AUTH_BOUND_NGINX_H
+#define AUTH_BOUND_NGINX_H
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include "openssl.h"
+
+#if !(NGX_HTTP_SSL)
+#error "NGINX must be configured with --with-http_ssl_module"
+#endif
+
+/* Each directive by its number. */
+enum {
+#define AB_BOTH(number, constant, httpd, nginx, scope, sentence) AB_DIRECTIVE_##constant = number,
+#define AB_NGINX AB_BOTH
+#include "directives.def"
+#undef AB_BOTH
+#undef AB_NGINX
+};
+
+/* http{}: one reading of the configuration. */
+typedef struct {
+    ab_configuration *configuration;
+    ab_scope *global;                     /* what http{} itself says */
+    ngx_uint_t checks;                    /* whether any location checks tokens */
+    ngx_http_get_variable_pt remote_user; /* NGINX's own $remote_user */
+    ab_process *process;                  /* set in each worker; NULL refuses */
+} ab_main;
+
+/* http{}, a server, a location, an if or a limit_except. */
+typedef struct {
+    ab_scope *scope; /* while the configuration is read: NULL where it has no directive of ours */
+    ngx_uint_t access;
+    ngx_thread_pool_t *pool;
+    u_char *file; /* of bound_access */
+    ngx_uint_t line;
+} ab_location;
+
+extern ngx_module_t ngx_http_auth_bound_module;
+
+/* The core, a static in Rust. Hidden, so that the three symbols NGINX asks for stay the only ones
+ * that the module exports, and no other module's can take its place. */
+extern const ab_core *const ab_nginx_core __attribute__((visibility("hidden")));
+
+/* The log level for one of the core's. */
+ngx_uint_t ab_level(uint32_t level);
+
+/* Puts the handlers of requests in their places. */
+ngx_int_t ab_handle_requests(ngx_conf_t *cf);
+
+/* What the connection has proved; NULL without TLS. */
+ab_client *ab_client_of(ngx_http_request_t *r);
+
+/* The decision that stands for the request now, or NULL. */
+ab_decision *ab_decision_of(ngx_http_request_t *r);
+
+/* Before the directives are read: the variables that there always are. */
+ngx_int_t ab_add_variables(ngx_conf_t *cf);
+
+/* A variable for the exported name that a directive gives. */
+char *ab_add_exported(ngx_conf_t *cf, ngx_str_t *name);
+
+#endif

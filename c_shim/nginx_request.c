@@ -1,0 +1,364 @@
+/* Requests in NGINX: headers in, the decision, headers out.
+ *
+ * Phases: POST_READ strips what only we may say, once per request. PREACCESS tells the backend of
+ * the client's certificate. ACCESS decides, before NGINX's own modules do. PRECONTENT is reached
+ * only by requests that were let in. Subrequests are not checked: NGINX skips their access phase
+ * for every module, and what they may see was decided for the request they belong to. */
+
+#include "nginx.h"
+
+/* What is kept for a request, in a cleanup of its pool: internal redirects forget r->ctx. The
+ * newest one counts; older ones stay, since others may point to their strings. */
+typedef struct {
+    ab_decision *decision;
+    ab_scope *scope;        /* where it was made; another scope decides anew */
+    ngx_uint_t uri_changes; /* at the last refusal: tells one run through the phases from the next */
+    unsigned waiting : 1;   /* a thread works on the decision: hands off */
+    unsigned concluded : 1; /* it stands, and is logged or exported */
+    unsigned overruled : 1; /* `satisfy any`, and somebody else let the request in */
+} decided;
+
+static ngx_http_output_header_filter_pt next_header_filter;
+
+static const ab_core *core(void) { return ab_nginx_core; }
+
+/* --- the client --- */
+
+static void release_tls(void *tls) { ab_tls_release(core(), tls); }
+
+ab_client *ab_client_of(ngx_http_request_t *r)
+{
+    if (!r->connection->ssl)
+        return NULL;
+    SSL *ssl = r->connection->ssl->connection;
+    /* An HTTP/2 stream has a connection of its own; this is the one of them all. */
+    ngx_pool_t *pool = ((ngx_connection_t *)ngx_ssl_get_connection(ssl))->pool;
+    ngx_pool_cleanup_t *kept = pool->cleanup;
+
+    while (kept && kept->handler != release_tls)
+        kept = kept->next;
+    if (!kept) {
+        kept = ngx_pool_cleanup_add(pool, sizeof(ab_tls));
+        if (!kept)
+            return NULL;
+        ngx_memzero(kept->data, sizeof(ab_tls));
+        kept->handler = release_tls;
+    }
+    ab_tls *tls = kept->data;
+    return ab_tls_refresh(core(), tls, ssl) ? tls->client : NULL;
+}
+
+/* --- headers --- */
+
+/* Takes our names out of the request's headers. NGINX sends the list to backends as it is, so it
+ * is not enough to mark a header; and NGINX keeps pointers to headers, so none may move. Therefore
+ * the list is cut in two around each. */
+static ngx_int_t strip(ngx_http_request_t *r)
+{
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ngx_list_t *list = &r->headers_in.headers;
+    ngx_list_part_t *part, *behind;
+    ngx_uint_t stripped = 0;
+
+    for (part = &list->part; part; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (!core()->strips(http->configuration, (char *)headers[i].key.data, headers[i].key.len))
+                continue;
+            behind = ngx_palloc(r->pool, sizeof(*behind));
+            if (!behind)
+                return NGX_ERROR;
+            behind->elts = &headers[i + 1];
+            behind->nelts = part->nelts - i - 1;
+            behind->next = part->next;
+            part->next = behind;
+            part->nelts = i;
+            /* For whoever has a pointer to it. */
+            headers[i].hash = 0;
+            ngx_str_set(&headers[i].value, "");
+            stripped = 1;
+        }
+    }
+    if (!stripped)
+        return NGX_OK;
+    /* NGINX's loops expect no empty part but the first. */
+    for (part = &list->part; part->next;) {
+        if (part->next->nelts)
+            part = part->next;
+        else
+            part->next = part->next->next;
+    }
+    /* The next header begins a part of its own, as if this one were full. */
+    list->last = part;
+    list->nalloc = part->nelts ? part->nelts : 1;
+    return NGX_OK;
+}
+
+static ngx_int_t add_header(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
+{
+    ngx_str_t name = {ngx_strlen(effect->name), (u_char *)effect->name};
+    u_char *lowcase = ngx_pnalloc(r->pool, name.len);
+    ngx_table_elt_t *header = lowcase ? ngx_list_push(list) : NULL;
+
+    if (!header)
+        return NGX_ERROR;
+    ngx_memzero(header, sizeof(*header)); /* since 1.23 there is also a link to the next of a name */
+    header->hash = ngx_hash_strlow(lowcase, name.data, name.len);
+    header->lowcase_key = lowcase;
+    header->key = name;
+    header->value.len = ngx_strlen(effect->value);
+    header->value.data = (u_char *)effect->value;
+    return NGX_OK;
+}
+
+/* Makes the request headers of ours those of this location and this decision, if any. */
+static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decision)
+{
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ab_client *client = ab_client_of(r);
+    ab_effect effect;
+
+    if (strip(r) != NGX_OK)
+        return NGX_ERROR;
+    for (size_t i = 0; core()->client_header(http->configuration, place->scope, client, i, &effect); i++)
+        if (add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
+            return NGX_ERROR;
+    for (size_t i = 0; core()->decision_effect(decision, i, &effect); i++)
+        if (effect.target == AB_REQUEST_HEADER && add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
+            return NGX_ERROR;
+    return NGX_OK;
+}
+
+/* --- the decision --- */
+
+static void free_decision(void *data) { core()->decision_free(((decided *)data)->decision); }
+
+static decided *newest(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t *kept = r->pool->cleanup;
+
+    while (kept && kept->handler != free_decision)
+        kept = kept->next;
+    return kept ? kept->data : NULL;
+}
+
+ab_decision *ab_decision_of(ngx_http_request_t *r)
+{
+    decided *own = newest(r);
+    return own && own->concluded && !own->overruled ? own->decision : NULL;
+}
+
+static decided *decide(ngx_http_request_t *r)
+{
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ngx_table_elt_t *header = r->headers_in.authorization; /* NGINX refuses a second one itself */
+    ab_text authorization = {header ? (char *)header->value.data : NULL, header ? header->value.len : 0};
+    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(decided));
+
+    if (!kept)
+        return NULL;
+    decided *own = ngx_memzero(kept->data, sizeof(*own));
+    kept->handler = free_decision;
+    own->scope = place->scope;
+    own->decision = core()->decide(http->process, http->configuration, place->scope, ab_client_of(r), &authorization,
+                                   header != NULL,
+                                   core()->scope_word(http->configuration, place->scope, AB_DIRECTIVE_REALM));
+    return own;
+}
+
+#if (NGX_THREADS)
+
+/* In a thread of the pool. */
+static void wait_in_thread(void *own, ngx_log_t *log) { core()->decision_wait(((decided *)own)->decision); }
+
+static void resume(ngx_event_t *event)
+{
+    ngx_http_request_t *r = event->data;
+    ngx_connection_t *c = r->connection;
+
+    ngx_http_set_log_request(c->log, r);
+    if (event->timedout) {
+        ngx_log_error(NGX_LOG_ALERT, c->log, 0, "waiting for keys takes too long");
+        event->timedout = 0;
+        return;
+    }
+    if (event->timer_set)
+        ngx_del_timer(event);
+    r->main->blocked--;
+    r->aio = 0;
+    newest(r)->waiting = 0;
+    /* Goes on with the phases, or ends the request if it was terminated meanwhile. */
+    c->write->handler(c->write);
+}
+
+/* Leaves the event loop to others until the decision is made. `blocked` keeps the request alive
+ * whatever becomes of the client; the timer keeps a worker alive that shuts down gracefully, as
+ * NGINX itself does since 1.27. */
+static ngx_int_t wait(ngx_http_request_t *r, decided *own)
+{
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, 0);
+
+    if (!task)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    task->ctx = own;
+    task->handler = wait_in_thread;
+    task->event.data = r;
+    task->event.handler = resume;
+    task->event.log = r->connection->log;
+    if (ngx_thread_task_post(place->pool, task) != NGX_OK)
+        return NGX_HTTP_SERVICE_UNAVAILABLE; /* the queue is full, and NGINX has said so */
+    ngx_add_timer(&task->event, 60000);
+    r->main->blocked++;
+    r->aio = 1;
+    own->waiting = 1;
+    return NGX_AGAIN;
+}
+
+#else
+
+static ngx_int_t wait(ngx_http_request_t *r, decided *own) { return NGX_HTTP_SERVICE_UNAVAILABLE; }
+
+#endif
+
+/* Whether NGINX is to make the response: with the operator's own error page (the condition is
+ * that of ngx_http_special_response_handler), after auth_delay, or if under `satisfy any` another
+ * module may still let the request in. */
+static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_int_t status)
+{
+    ngx_http_core_loc_conf_t *place = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (place->satisfy == NGX_HTTP_SATISFY_ANY && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
+        return 1;
+    if (place->auth_delay && status == NGX_HTTP_UNAUTHORIZED)
+        return 1;
+    if (r->error_page || !place->error_pages || r->uri_changes == 0)
+        return 0;
+    ngx_http_err_page_t *pages = place->error_pages->elts;
+    for (ngx_uint_t i = 0; i < place->error_pages->nelts; i++)
+        if (pages[i].status == status)
+            return 1;
+    return 0;
+}
+
+static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
+{
+    static ngx_str_t json = ngx_string("application/json");
+    ngx_int_t status = core()->decision_status(own->decision);
+    ab_text body = core()->decision_body(own->decision);
+    ngx_http_complex_value_t text;
+
+    own->uri_changes = r->uri_changes;
+    own->overruled = 0;
+    if (is_for_nginx(r, status))
+        return status;
+    ngx_memzero(&text, sizeof(text));
+    text.value.data = (u_char *)body.data;
+    text.value.len = body.size;
+    r->err_status = (ngx_uint_t)status; /* also inside of an error page with a status of its own */
+    r->expect_tested = 1;               /* nobody wants the body */
+    ngx_http_finalize_request(r, ngx_http_send_response(r, (ngx_uint_t)status, &json, &text));
+    return NGX_DONE;
+}
+
+/* Logs or exports what has been decided. */
+static ngx_int_t conclude(ngx_http_request_t *r, decided *own)
+{
+    own->concluded = 1;
+    if (core()->decision_state(own->decision) == AB_GRANT && core()->decision_suffices(own->decision))
+        return export_headers(r, own->decision);
+    uint32_t level = AB_LOG_ERROR;
+    const char *line = core()->decision_line(own->decision, &level);
+    ngx_log_error(ab_level(level), r->connection->log, 0, "%s",
+                  line ? line : "AB1902 internal-error: no decision; see the AB lines since the start");
+    return NGX_OK;
+}
+
+/* --- phases --- */
+
+static ngx_int_t strip_request(ngx_http_request_t *r)
+{
+    return strip(r) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* What an earlier location's decision exports goes on to a location that has none of its own. */
+static ngx_int_t export_client(ngx_http_request_t *r)
+{
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ab_effect effect;
+
+    if (r != r->main || !core()->client_header(http->configuration, place->scope, ab_client_of(r), 0, &effect))
+        return NGX_DECLINED;
+    return export_headers(r, ab_decision_of(r)) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+/* Runs again when a wait is over, and for any event of the connection before. */
+static ngx_int_t check(ngx_http_request_t *r)
+{
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    decided *own = newest(r);
+
+    if (!place->access)
+        return NGX_DECLINED;
+    if (!own || own->scope != place->scope)
+        own = decide(r);
+    if (!own)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (own->waiting)
+        return NGX_AGAIN;
+    if (core()->decision_state(own->decision) == AB_BLOCKED)
+        return wait(r, own);
+    if (!own->concluded && conclude(r, own) != NGX_OK)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    return core()->decision_state(own->decision) == AB_GRANT ? NGX_OK : refuse(r, own);
+}
+
+/* Reached in the same run through the phases as a refusal of ours, with no error page between:
+ * somebody else let the request in. */
+static ngx_int_t note_overruling(ngx_http_request_t *r)
+{
+    decided *own = r == r->main ? newest(r) : NULL;
+
+    if (own && own->uri_changes == r->uri_changes && core()->decision_state(own->decision) == AB_REFUSE)
+        own->overruled = 1;
+    return NGX_DECLINED;
+}
+
+/* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
+static ngx_int_t add_challenge(ngx_http_request_t *r)
+{
+    const ab_decision *decision = r == r->main ? ab_decision_of(r) : NULL;
+    ab_effect effect;
+
+    for (size_t i = 0; core()->decision_effect(decision, i, &effect); i++)
+        if (effect.target == AB_RESPONSE_HEADER && add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
+            return NGX_ERROR;
+    return next_header_filter(r);
+}
+
+ngx_int_t ab_handle_requests(ngx_conf_t *cf)
+{
+    static const struct {
+        ngx_uint_t phase;
+        ngx_http_handler_pt handler;
+    } places[] = {
+        {NGX_HTTP_POST_READ_PHASE, strip_request},
+        {NGX_HTTP_PREACCESS_PHASE, export_client},
+        {NGX_HTTP_ACCESS_PHASE, check},
+        {NGX_HTTP_PRECONTENT_PHASE, note_overruling},
+    };
+    ngx_http_core_main_conf_t *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+        ngx_http_handler_pt *handler = ngx_array_push(&http->phases[places[i].phase].handlers);
+        if (!handler)
+            return NGX_ERROR;
+        *handler = places[i].handler;
+    }
+    next_header_filter = ngx_http_top_header_filter;
+    ngx_http_top_header_filter = add_challenge;
+    return NGX_OK;
+}
