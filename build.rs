@@ -13,10 +13,7 @@ mod nginx;
 fn main() {
     println!("cargo:rerun-if-changed=c_shim");
     println!("cargo:rerun-if-changed=build");
-    match (
-        env::var_os("CARGO_FEATURE_HTTPD"),
-        env::var_os("CARGO_FEATURE_NGINX"),
-    ) {
+    match (env::var_os("CARGO_FEATURE_HTTPD"), env::var_os("CARGO_FEATURE_NGINX")) {
         (Some(_), None) => httpd::build(),
         (None, Some(_)) => nginx::build(),
         // Both at once is refused by the library itself, with a better message.
@@ -51,10 +48,7 @@ fn name_module(name: &str) {
     let link = profile.join(name);
     let _ = std::fs::remove_file(&link);
     if let Err(error) = std::os::unix::fs::symlink("libauth_bound.so", &link) {
-        println!(
-            "cargo:warning={}: {error}; use libauth_bound.so",
-            link.display()
-        );
+        println!("cargo:warning={}: {error}; use libauth_bound.so", link.display());
     }
 }
 
@@ -64,11 +58,9 @@ fn output(program: &str, arguments: &[&str]) -> String {
         Ok(output) if output.status.success() => {
             String::from_utf8_lossy(&output.stdout).trim().to_owned()
         }
-        Ok(output) => panic!(
-            "{program} {}: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr)
-        ),
+        Ok(output) => {
+            panic!("{program} {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr))
+        }
         Err(error) => panic!(
             "{program}: {error}; on Debian, install apache2-dev, apache2-ssl-dev and libssl-dev"
         ),

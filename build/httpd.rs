@@ -15,10 +15,9 @@ pub(crate) fn build() {
     for flag in output("apxs", &["-q", "EXTRA_CPPFLAGS"]).split_whitespace() {
         build.flag(flag);
     }
-    for directory in [
-        output("apr-1-config", &["--includedir"]),
-        output("apu-1-config", &["--includedir"]),
-    ] {
+    for directory in
+        [output("apr-1-config", &["--includedir"]), output("apu-1-config", &["--includedir"])]
+    {
         build.include(directory);
     }
     build.compile("auth_bound_shim");

@@ -61,6 +61,10 @@ typedef struct {
     const char *(*configuration_complete)(ab_configuration *);
     /* Ends the reading: the names to strip are known. NULL, or what is wrong (as for scope_set). */
     const char *(*configuration_settle)(ab_configuration *);
+    /* The memory of issuers' keys that the processes share, as a file descriptor: `inherited` of an
+     * earlier reading by this server, or a new one if that is negative. It stays open for good. To
+     * be called before the processes are forked. Negative if it fails: see *message (as for scope_set). */
+    int (*configuration_memory)(ab_configuration *, int inherited, const char **message);
     /* Whether an incoming header of this name is to be removed. */
     int (*strips)(const ab_configuration *, const char *name, size_t size);
 

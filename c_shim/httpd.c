@@ -121,7 +121,19 @@ static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
 
 static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
 {
+    /* The module may be loaded anew with each reading; what outlives them is in this pool. */
+    static const char note[] = "auth_bound: memory of keys";
+    void *memory = NULL;
     const char *error = core->configuration_settle(configuration);
+
+    apr_pool_userdata_get(&memory, note, s->process->pool);
+    if (!error) {
+        int inherited = memory ? *(int *)memory : -1;
+        int descriptor = core->configuration_memory(configuration, inherited, &error);
+        if (!memory && descriptor >= 0)
+            apr_pool_userdata_set(apr_pmemdup(s->process->pool, &descriptor, sizeof(descriptor)), note, NULL,
+                                  s->process->pool);
+    }
     if (!error)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
@@ -365,7 +377,7 @@ static int authorize(request_rec *r)
     request *own = ap_get_module_config(r->request_config, &auth_bound_module);
     if (!own || own->authorizing || core->decision_state(own->decision) != AB_GRANT)
         return DECLINED;
-    if (!*r->user)
+    if (r->user && !*r->user)
         r->user = NULL; /* a token that names no user is no valid-user */
     own->authorizing = 1;
     int status = ap_run_auth_checker(r);

@@ -5,18 +5,16 @@
 
 #include <signal.h>
 
-static const ab_core *core(void) { return ab_nginx_core; }
-
 /* --- directives --- */
 
-static void free_configuration(void *configuration) { core()->configuration_free(configuration); }
+static void free_configuration(void *configuration) { core->configuration_free(configuration); }
 
 static void *create_main(ngx_conf_t *cf)
 {
     ab_main *own = ngx_pcalloc(cf->pool, sizeof(*own));
     ngx_pool_cleanup_t *cleanup = ngx_pool_cleanup_add(cf->pool, 0);
 
-    if (!own || !cleanup || !(own->configuration = core()->configuration_new()))
+    if (!own || !cleanup || !(own->configuration = core->configuration_new()))
         return NULL;
     cleanup->handler = free_configuration;
     cleanup->data = own->configuration;
@@ -34,14 +32,14 @@ static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     ab_text *arguments = ngx_palloc(cf->temp_pool, (count + 1) * sizeof(*arguments));
 
     if (!own->scope)
-        own->scope = core()->scope_new(http->configuration);
+        own->scope = core->scope_new(http->configuration);
     if (!own->scope || !arguments)
         return NGX_CONF_ERROR;
     for (size_t i = 0; i < count; i++) {
         arguments[i].data = (const char *)words[i + 1].data;
         arguments[i].size = words[i + 1].len;
     }
-    const char *error = core()->scope_set(http->configuration, own->scope, command->offset, arguments, count);
+    const char *error = core->scope_set(http->configuration, own->scope, command->offset, arguments, count);
     if (error) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: %s", &words[0], error);
         return NGX_CONF_ERROR;
@@ -72,7 +70,7 @@ static char *complete_main(ngx_conf_t *cf, void *conf)
     ab_location *outermost = ngx_http_conf_get_module_loc_conf(cf, ngx_http_auth_bound_module);
 
     if (!outermost->scope)
-        outermost->scope = core()->scope_new(own->configuration);
+        outermost->scope = core->scope_new(own->configuration);
     own->global = outermost->scope;
     return own->global ? NGX_CONF_OK : NGX_CONF_ERROR;
 }
@@ -96,7 +94,7 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
 {
     ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    const char *missing = is_never_used(place) ? NULL : core()->scope_complete(http->configuration, own->scope);
+    const char *missing = is_never_used(place) ? NULL : core->scope_complete(http->configuration, own->scope);
 
     if (missing) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: %s; location \"%V\" of server \"%V\", by %s:%ui",
@@ -104,8 +102,9 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
         return NGX_CONF_ERROR;
     }
     http->checks = 1;
+    own->realm = core->scope_word(http->configuration, own->scope, AB_DIRECTIVE_REALM);
 #if (NGX_THREADS)
-    ab_text word = core()->scope_word(http->configuration, own->scope, AB_DIRECTIVE_THREAD_POOL);
+    ab_text word = core->scope_word(http->configuration, own->scope, AB_DIRECTIVE_THREAD_POOL);
     ngx_str_t name = {word.size, (u_char *)word.data};
     /* NGINX refuses to start if nobody defines the pool. */
     own->pool = ngx_thread_pool_add(cf, &name);
@@ -124,21 +123,21 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
 
     /* Where nothing is said the outer scope itself holds, so that an internal redirect between two
      * such locations keeps its decision. */
-    own->scope = own->scope ? core()->scope_merge(http->configuration, around->scope, own->scope) : around->scope;
+    own->scope = own->scope ? core->scope_merge(http->configuration, around->scope, own->scope) : around->scope;
     if (!own->scope)
         return NGX_CONF_ERROR;
     if (!own->file) {
         own->file = around->file;
         own->line = around->line;
     }
-    own->access = core()->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
+    own->access = core->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
 }
 
 static ngx_int_t settle(ngx_conf_t *cf)
 {
     ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
-    const char *error = core()->configuration_settle(http->configuration);
+    const char *error = core->configuration_settle(http->configuration);
 
     if (error) {
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s", error);
@@ -172,7 +171,7 @@ static ngx_int_t start_process(ngx_cycle_t *cycle)
     sigfillset(&all);
     /* The server's signals are for its own thread. */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    http->process = core()->process_start(http->configuration, http->global, write_log, NULL);
+    http->process = core->process_start(http->configuration, http->global, write_log, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return http->process ? NGX_OK : NGX_ERROR;
 }
@@ -183,7 +182,7 @@ static void stop_process(ngx_cycle_t *cycle)
     ab_main *http = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_auth_bound_module);
 
     if (http) {
-        core()->process_stop(http->process);
+        core->process_stop(http->process);
         http->process = NULL;
     }
 }

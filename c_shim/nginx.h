@@ -34,8 +34,9 @@ typedef struct {
 typedef struct {
     ab_scope *scope; /* while the configuration is read: NULL where it has no directive of ours */
     ngx_uint_t access;
-    ngx_thread_pool_t *pool;
-    u_char *file; /* of bound_access */
+    ab_text realm;
+    struct ngx_thread_pool_s *pool; /* NGINX names the type only where it has threads */
+    u_char *file; /* and line of bound_access */
     ngx_uint_t line;
 } ab_location;
 
@@ -44,6 +45,7 @@ extern ngx_module_t ngx_http_auth_bound_module;
 /* The core, a static in Rust. Hidden, so that the three symbols NGINX asks for stay the only ones
  * that the module exports, and no other module's can take its place. */
 extern const ab_core *const ab_nginx_core __attribute__((visibility("hidden")));
+#define core ab_nginx_core /* as httpd.c calls it */
 
 /* The log level for one of the core's. */
 ngx_uint_t ab_level(uint32_t level);

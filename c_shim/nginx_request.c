@@ -20,11 +20,9 @@ typedef struct {
 
 static ngx_http_output_header_filter_pt next_header_filter;
 
-static const ab_core *core(void) { return ab_nginx_core; }
-
 /* --- the client --- */
 
-static void release_tls(void *tls) { ab_tls_release(core(), tls); }
+static void release_tls(void *tls) { ab_tls_release(core, tls); }
 
 ab_client *ab_client_of(ngx_http_request_t *r)
 {
@@ -45,7 +43,7 @@ ab_client *ab_client_of(ngx_http_request_t *r)
         kept->handler = release_tls;
     }
     ab_tls *tls = kept->data;
-    return ab_tls_refresh(core(), tls, ssl) ? tls->client : NULL;
+    return ab_tls_refresh(core, tls, ssl) ? tls->client : NULL;
 }
 
 /* --- headers --- */
@@ -63,7 +61,7 @@ static ngx_int_t strip(ngx_http_request_t *r)
     for (part = &list->part; part; part = part->next) {
         ngx_table_elt_t *headers = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!core()->strips(http->configuration, (char *)headers[i].key.data, headers[i].key.len))
+            if (!core->strips(http->configuration, (char *)headers[i].key.data, headers[i].key.len))
                 continue;
             behind = ngx_palloc(r->pool, sizeof(*behind));
             if (!behind)
@@ -121,10 +119,10 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
 
     if (strip(r) != NGX_OK)
         return NGX_ERROR;
-    for (size_t i = 0; core()->client_header(http->configuration, place->scope, client, i, &effect); i++)
+    for (size_t i = 0; core->client_header(http->configuration, place->scope, client, i, &effect); i++)
         if (add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
-    for (size_t i = 0; core()->decision_effect(decision, i, &effect); i++)
+    for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (effect.target == AB_REQUEST_HEADER && add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     return NGX_OK;
@@ -132,7 +130,7 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
 
 /* --- the decision --- */
 
-static void free_decision(void *data) { core()->decision_free(((decided *)data)->decision); }
+static void free_decision(void *data) { core->decision_free(((decided *)data)->decision); }
 
 static decided *newest(ngx_http_request_t *r)
 {
@@ -159,19 +157,19 @@ static decided *decide(ngx_http_request_t *r)
 
     if (!kept)
         return NULL;
-    decided *own = ngx_memzero(kept->data, sizeof(*own));
+    decided *own = kept->data;
+    ngx_memzero(own, sizeof(*own));
     kept->handler = free_decision;
     own->scope = place->scope;
-    own->decision = core()->decide(http->process, http->configuration, place->scope, ab_client_of(r), &authorization,
-                                   header != NULL,
-                                   core()->scope_word(http->configuration, place->scope, AB_DIRECTIVE_REALM));
+    own->decision = core->decide(http->process, http->configuration, place->scope, ab_client_of(r), &authorization,
+                                 header != NULL, place->realm);
     return own;
 }
 
 #if (NGX_THREADS)
 
 /* In a thread of the pool. */
-static void wait_in_thread(void *own, ngx_log_t *log) { core()->decision_wait(((decided *)own)->decision); }
+static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((decided *)own)->decision); }
 
 static void resume(ngx_event_t *event)
 {
@@ -196,7 +194,7 @@ static void resume(ngx_event_t *event)
 /* Leaves the event loop to others until the decision is made. `blocked` keeps the request alive
  * whatever becomes of the client; the timer keeps a worker alive that shuts down gracefully, as
  * NGINX itself does since 1.27. */
-static ngx_int_t wait(ngx_http_request_t *r, decided *own)
+static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
 {
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, 0);
@@ -204,7 +202,7 @@ static ngx_int_t wait(ngx_http_request_t *r, decided *own)
     if (!task)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     task->ctx = own;
-    task->handler = wait_in_thread;
+    task->handler = wait_for_keys;
     task->event.data = r;
     task->event.handler = resume;
     task->event.log = r->connection->log;
@@ -219,7 +217,7 @@ static ngx_int_t wait(ngx_http_request_t *r, decided *own)
 
 #else
 
-static ngx_int_t wait(ngx_http_request_t *r, decided *own) { return NGX_HTTP_SERVICE_UNAVAILABLE; }
+static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own) { return NGX_HTTP_SERVICE_UNAVAILABLE; }
 
 #endif
 
@@ -246,8 +244,8 @@ static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_int_t status)
 static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 {
     static ngx_str_t json = ngx_string("application/json");
-    ngx_int_t status = core()->decision_status(own->decision);
-    ab_text body = core()->decision_body(own->decision);
+    ngx_int_t status = core->decision_status(own->decision);
+    ab_text body = core->decision_body(own->decision);
     ngx_http_complex_value_t text;
 
     own->uri_changes = r->uri_changes;
@@ -267,10 +265,10 @@ static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 static ngx_int_t conclude(ngx_http_request_t *r, decided *own)
 {
     own->concluded = 1;
-    if (core()->decision_state(own->decision) == AB_GRANT && core()->decision_suffices(own->decision))
+    if (core->decision_state(own->decision) == AB_GRANT && core->decision_suffices(own->decision))
         return export_headers(r, own->decision);
     uint32_t level = AB_LOG_ERROR;
-    const char *line = core()->decision_line(own->decision, &level);
+    const char *line = core->decision_line(own->decision, &level);
     ngx_log_error(ab_level(level), r->connection->log, 0, "%s",
                   line ? line : "AB1902 internal-error: no decision; see the AB lines since the start");
     return NGX_OK;
@@ -290,7 +288,7 @@ static ngx_int_t export_client(ngx_http_request_t *r)
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_effect effect;
 
-    if (r != r->main || !core()->client_header(http->configuration, place->scope, ab_client_of(r), 0, &effect))
+    if (r != r->main || !core->client_header(http->configuration, place->scope, ab_client_of(r), 0, &effect))
         return NGX_DECLINED;
     return export_headers(r, ab_decision_of(r)) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -299,21 +297,21 @@ static ngx_int_t export_client(ngx_http_request_t *r)
 static ngx_int_t check(ngx_http_request_t *r)
 {
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    decided *own = newest(r);
 
     if (!place->access)
         return NGX_DECLINED;
+    decided *own = newest(r);
     if (!own || own->scope != place->scope)
         own = decide(r);
     if (!own)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (own->waiting)
         return NGX_AGAIN;
-    if (core()->decision_state(own->decision) == AB_BLOCKED)
-        return wait(r, own);
+    if (core->decision_state(own->decision) == AB_BLOCKED)
+        return wait_in_pool(r, own);
     if (!own->concluded && conclude(r, own) != NGX_OK)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return core()->decision_state(own->decision) == AB_GRANT ? NGX_OK : refuse(r, own);
+    return core->decision_state(own->decision) == AB_GRANT ? NGX_OK : refuse(r, own);
 }
 
 /* Reached in the same run through the phases as a refusal of ours, with no error page between:
@@ -322,7 +320,7 @@ static ngx_int_t note_overruling(ngx_http_request_t *r)
 {
     decided *own = r == r->main ? newest(r) : NULL;
 
-    if (own && own->uri_changes == r->uri_changes && core()->decision_state(own->decision) == AB_REFUSE)
+    if (own && own->uri_changes == r->uri_changes && core->decision_state(own->decision) == AB_REFUSE)
         own->overruled = 1;
     return NGX_DECLINED;
 }
@@ -333,7 +331,7 @@ static ngx_int_t add_challenge(ngx_http_request_t *r)
     const ab_decision *decision = r == r->main ? ab_decision_of(r) : NULL;
     ab_effect effect;
 
-    for (size_t i = 0; core()->decision_effect(decision, i, &effect); i++)
+    for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (effect.target == AB_RESPONSE_HEADER && add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     return next_header_filter(r);

@@ -15,11 +15,11 @@ static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_st
     const ab_decision *decision = ab_decision_of(r);
     ab_effect effect;
 
-    for (size_t i = 0; ab_nginx_core->decision_effect(decision, i, &effect); i++)
+    for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
     const ab_client *client = ab_client_of(r);
-    for (size_t i = 0; ab_nginx_core->client_effect(client, i, &effect); i++)
+    for (size_t i = 0; core->client_effect(client, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
     return NULL;

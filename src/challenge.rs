@@ -32,15 +32,9 @@ pub struct Context<'a> {
 pub fn effects(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Vec<Effect> {
     let reason = refusal.reason();
     let header = |name: &str, value: &str| Effect::new(Target::ResponseHeader, name, value);
-    let mut effects = vec![
-        export::of_refusal(reason),
-        header("Cache-Control", "no-store"),
-    ];
+    let mut effects = vec![export::of_refusal(reason), header("Cache-Control", "no-store")];
     if matches!(reason.status(), 400..=403) {
-        effects.push(header(
-            "WWW-Authenticate",
-            &challenge(reason, policy, context),
-        ));
+        effects.push(header("WWW-Authenticate", &challenge(reason, policy, context)));
     }
     if let Some(seconds) = context.retry_after {
         effects.push(header("Retry-After", &seconds.to_string()));
@@ -78,33 +72,19 @@ fn challenge(reason: Reason, policy: &Policy, context: &Context<'_>) -> String {
         if !settings.acr_values.0.is_empty() {
             parameters.push(("acr_values", settings.acr_values.0.join(" ")));
         }
-        parameters.extend(
-            settings
-                .max_age
-                .0
-                .map(|seconds| ("max_age", seconds.to_string())),
-        );
+        parameters.extend(settings.max_age.0.map(|seconds| ("max_age", seconds.to_string())));
     }
     let scheme = match reason.scheme() {
         Scheme::Bearer => "Bearer",
         Scheme::DPoP => {
-            let names: Vec<_> = PROOF_ALGORITHMS
-                .iter()
-                .map(|algorithm| algorithm.name())
-                .collect();
+            let names: Vec<_> = PROOF_ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
             parameters.push(("algs", names.join(" ")));
             "DPoP"
         }
     };
-    let quoted: Vec<_> = parameters
-        .iter()
-        .map(|(name, value)| format!("{name}=\"{}\"", escaped(value)))
-        .collect();
-    if quoted.is_empty() {
-        scheme.to_owned()
-    } else {
-        format!("{scheme} {}", quoted.join(", "))
-    }
+    let quoted: Vec<_> =
+        parameters.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    if quoted.is_empty() { scheme.to_owned() } else { format!("{scheme} {}", quoted.join(", ")) }
 }
 
 /// The inside of a quoted string (RFC 9110, section 5.6.4).
@@ -122,18 +102,9 @@ mod tests {
 
     #[test]
     fn a_missing_token_is_asked_for_without_an_error() {
-        assert_eq!(
-            challenge_of(Reason::TokenMissing, &Context::default()),
-            "Bearer"
-        );
-        let context = Context {
-            realm: Some("a \"b\""),
-            ..Context::default()
-        };
-        assert_eq!(
-            challenge_of(Reason::TokenMissing, &context),
-            r#"Bearer realm="a \"b\"""#
-        );
+        assert_eq!(challenge_of(Reason::TokenMissing, &Context::default()), "Bearer");
+        let context = Context { realm: Some("a \"b\""), ..Context::default() };
+        assert_eq!(challenge_of(Reason::TokenMissing, &context), r#"Bearer realm="a \"b\"""#);
     }
 
     #[test]
@@ -143,10 +114,7 @@ mod tests {
             r#"Bearer error="invalid_token", error_description="the access token has expired""#
         );
         let scopes = ["a".to_owned(), "b".to_owned()];
-        let context = Context {
-            scopes: &scopes,
-            ..Context::default()
-        };
+        let context = Context { scopes: &scopes, ..Context::default() };
         assert!(challenge_of(Reason::ScopeInsufficient, &context).ends_with(r#", scope="a b""#));
         assert!(
             challenge_of(Reason::DPoPProofMissing, &context)

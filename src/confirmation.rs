@@ -65,10 +65,7 @@ impl Confirmation {
     /// Binds to a client certificate.
     #[must_use]
     pub fn certificate(thumbprint: Thumbprint) -> Self {
-        Self {
-            certificate: Some(thumbprint),
-            ..Self::default()
-        }
+        Self { certificate: Some(thumbprint), ..Self::default() }
     }
 
     /// Reads the claim `cnf`.
@@ -85,10 +82,7 @@ impl Confirmation {
             ));
         };
         if members.is_empty() {
-            return Err(Refusal::with_detail(
-                Reason::ConfirmationMalformed,
-                "cnf is empty",
-            ));
+            return Err(Refusal::with_detail(Reason::ConfirmationMalformed, "cnf is empty"));
         }
         let mut confirmation = Self::default();
         for (name, value) in members {
@@ -108,10 +102,7 @@ impl Confirmation {
     pub fn to_claim(&self) -> Value {
         self.methods()
             .filter_map(|method| {
-                Some((
-                    method.member().to_owned(),
-                    self.get(method)?.to_string().into(),
-                ))
+                Some((method.member().to_owned(), self.get(method)?.to_string().into()))
             })
             .collect::<serde_json::Map<_, _>>()
             .into()
@@ -119,10 +110,7 @@ impl Confirmation {
 
     /// The methods that this confirmation demands.
     pub fn methods(&self) -> impl Iterator<Item = Method> {
-        Method::ALL
-            .iter()
-            .copied()
-            .filter(|method| self.get(*method).is_some())
+        Method::ALL.iter().copied().filter(|method| self.get(*method).is_some())
     }
 
     /// Checks that the request proved possession of every key named.
@@ -215,38 +203,17 @@ mod tests {
             ("\"x\"".to_owned(), Reason::ConfirmationMalformed),
             ("[]".to_owned(), Reason::ConfirmationMalformed),
             ("{}".to_owned(), Reason::ConfirmationMalformed),
-            (
-                r#"{"x5t#S256":null}"#.to_owned(),
-                Reason::ConfirmationMalformed,
-            ),
-            (
-                r#"{"x5t#S256":""}"#.to_owned(),
-                Reason::ConfirmationMalformed,
-            ),
-            (
-                r#"{"x5t#S256":1}"#.to_owned(),
-                Reason::ConfirmationMalformed,
-            ),
+            (r#"{"x5t#S256":null}"#.to_owned(), Reason::ConfirmationMalformed),
+            (r#"{"x5t#S256":""}"#.to_owned(), Reason::ConfirmationMalformed),
+            (r#"{"x5t#S256":1}"#.to_owned(), Reason::ConfirmationMalformed),
             (r#"{"x5t":"AAAA"}"#.to_owned(), Reason::ConfirmationUnknown),
-            (
-                format!(r#"{{"x5t#S256":"{canonical}","kid":"k"}}"#),
-                Reason::ConfirmationUnknown,
-            ),
-            (
-                format!(r#"{{"x5t#S256":"{canonical}="}}"#),
-                Reason::ThumbprintEncoding,
-            ),
+            (format!(r#"{{"x5t#S256":"{canonical}","kid":"k"}}"#), Reason::ConfirmationUnknown),
+            (format!(r#"{{"x5t#S256":"{canonical}="}}"#), Reason::ThumbprintEncoding),
         ] {
             assert_eq!(parse(&cnf), Err(expected), "{cnf}");
         }
-        let both = parse(&format!(
-            r#"{{"x5t#S256":"{canonical}","jkt":"{canonical}"}}"#
-        ))
-        .unwrap();
-        assert_eq!(
-            both.methods().collect::<Vec<_>>(),
-            [Method::Certificate, Method::DPoP]
-        );
+        let both = parse(&format!(r#"{{"x5t#S256":"{canonical}","jkt":"{canonical}"}}"#)).unwrap();
+        assert_eq!(both.methods().collect::<Vec<_>>(), [Method::Certificate, Method::DPoP]);
         assert_eq!(both.to_claim()["jkt"], canonical);
     }
 
@@ -255,33 +222,18 @@ mod tests {
         let certificate = ClientCertificate::presented(b"alice's".to_vec());
         let other = ClientCertificate::presented(b"bob's".to_vec());
         let none = Possessions::default();
-        let alice = Possessions {
-            certificate: Some(&certificate),
-        };
-        let bob = Possessions {
-            certificate: Some(&other),
-        };
+        let alice = Possessions { certificate: Some(&certificate) };
+        let bob = Possessions { certificate: Some(&other) };
         let mut confirmation = Confirmation::certificate(certificate.thumbprint());
         let reason = |confirmation: &Confirmation, possessions| {
-            confirmation
-                .confirm(possessions)
-                .map_err(|refusal| refusal.reason())
+            confirmation.confirm(possessions).map_err(|refusal| refusal.reason())
         };
         assert_eq!(reason(&confirmation, &alice), Ok(()));
-        assert_eq!(
-            reason(&confirmation, &bob),
-            Err(Reason::CertificateMismatch)
-        );
-        assert_eq!(
-            reason(&confirmation, &none),
-            Err(Reason::CertificateMissing)
-        );
+        assert_eq!(reason(&confirmation, &bob), Err(Reason::CertificateMismatch));
+        assert_eq!(reason(&confirmation, &none), Err(Reason::CertificateMissing));
         confirmation.dpop = Some(certificate.thumbprint());
         assert_eq!(reason(&confirmation, &alice), Err(Reason::DPoPProofMissing));
         confirmation.token_binding = Some(certificate.thumbprint());
-        assert_eq!(
-            reason(&confirmation, &alice),
-            Err(Reason::TokenBindingMissing)
-        );
+        assert_eq!(reason(&confirmation, &alice), Err(Reason::TokenBindingMissing));
     }
 }

@@ -27,10 +27,7 @@ impl<'a> Credentials<'a> {
     }
 
     fn parse(value: &'a [u8]) -> Result<Self, Refusal> {
-        let space = value
-            .iter()
-            .position(|byte| *byte == b' ')
-            .unwrap_or(value.len());
+        let space = value.iter().position(|byte| *byte == b' ').unwrap_or(value.len());
         let (scheme, rest) = value.split_at_checked(space).unwrap_or((value, &[]));
         let scheme = if scheme.eq_ignore_ascii_case(b"bearer") {
             Scheme::Bearer
@@ -67,8 +64,7 @@ fn other_scheme(value: &[u8]) -> Refusal {
     let ours = |part: &[u8]| {
         let part = part.trim_ascii_start();
         [&b"bearer "[..], b"dpop "].iter().any(|scheme| {
-            part.get(..scheme.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+            part.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
         })
     };
     if value.split(|byte| *byte == b',').any(ours) {
@@ -90,34 +86,22 @@ mod tests {
 
     #[test]
     fn one_header_one_token() {
-        assert_eq!(
-            find(&["Bearer a.b.c"]),
-            Ok((Scheme::Bearer, "a.b.c".to_owned()))
-        );
+        assert_eq!(find(&["Bearer a.b.c"]), Ok((Scheme::Bearer, "a.b.c".to_owned())));
         assert_eq!(find(&["bEARER   a "]), Ok((Scheme::Bearer, "a".to_owned())));
         assert_eq!(find(&["DPoP a"]), Ok((Scheme::DPoP, "a".to_owned())));
         assert_eq!(find(&[]), Err(Reason::TokenMissing));
         assert_eq!(find(&["Basic YTpi"]), Err(Reason::TokenMissing));
         assert_eq!(find(&["Bearer"]), Err(Reason::AuthorizationMalformed));
         assert_eq!(find(&["Bearer "]), Err(Reason::AuthorizationMalformed));
-        assert_eq!(
-            find(&["Bearer a", "Bearer b"]),
-            Err(Reason::AuthorizationRepeated)
-        );
-        assert_eq!(
-            find(&["Basic YTpi, Bearer b"]),
-            Err(Reason::AuthorizationRepeated)
-        );
+        assert_eq!(find(&["Bearer a", "Bearer b"]), Err(Reason::AuthorizationRepeated));
+        assert_eq!(find(&["Basic YTpi, Bearer b"]), Err(Reason::AuthorizationRepeated));
         assert_eq!(find(&["Digest a=\"b\", c=d"]), Err(Reason::TokenMissing));
     }
 
     #[test]
     fn what_is_no_token_is_explained() {
         let explain = |token| {
-            let credentials = Credentials {
-                scheme: Scheme::Bearer,
-                token,
-            };
+            let credentials = Credentials { scheme: Scheme::Bearer, token };
             credentials.explain(Reason::TokenMalformed.into()).reason()
         };
         assert_eq!(explain("a, Bearer b"), Reason::AuthorizationRepeated);

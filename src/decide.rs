@@ -44,9 +44,7 @@ pub struct Memo(Mutex<Option<Arc<Verified>>>);
 impl Memo {
     fn get(&self, token: &str, policy: &Policy) -> Option<Arc<Verified>> {
         let memo = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memo.as_ref()
-            .filter(|verified| verified.is_of(token, policy))
-            .map(Arc::clone)
+        memo.as_ref().filter(|verified| verified.is_of(token, policy)).map(Arc::clone)
     }
 
     fn set(&self, verified: &Arc<Verified>) {

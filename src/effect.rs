@@ -93,13 +93,8 @@ mod tests {
 
     #[test]
     fn control_characters_never_leave_raw() {
-        let value = |text| {
-            Effect::new(Target::Environment, "N", text)
-                .value()
-                .to_str()
-                .unwrap()
-                .to_owned()
-        };
+        let value =
+            |text| Effect::new(Target::Environment, "N", text).value().to_str().unwrap().to_owned();
         assert_eq!(value("100% ok"), "100% ok");
         assert_eq!(value("a\r\nX: y%\0"), "a%0D%0AX: y%25%00");
         assert_eq!(value("\u{85}ü"), "%C2%85ü");

@@ -66,10 +66,14 @@ const CLAIMS: &[(&str, &CStr)] = &[
 pub fn of_token(token: &Verified, settings: &Settings) -> Vec<Effect> {
     let mut effects = vec![Effect::named(Target::Environment, PROOF, &proof(token))];
     for (claim, name) in CLAIMS {
-        effects.extend(claim_text(token, claim).map(|text| Effect::named(Target::Environment, name, &text)));
+        effects.extend(
+            claim_text(token, claim).map(|text| Effect::named(Target::Environment, name, &text)),
+        );
     }
     for (claim, name) in &settings.export_claim.0 {
-        effects.extend(claim_text(token, claim).map(|text| Effect::new(Target::Environment, name, &text)));
+        effects.extend(
+            claim_text(token, claim).map(|text| Effect::new(Target::Environment, name, &text)),
+        );
     }
     for (source, header) in &settings.export_header.0 {
         let variable = effects.iter().find(|effect| effect.name().to_bytes() == source.as_bytes());
@@ -135,10 +139,7 @@ impl ScrubList {
     #[must_use]
     pub fn new<'a>(configured: impl IntoIterator<Item = &'a str>) -> Self {
         let exported = EXPORTS.iter().map(|export| export.name.to_bytes());
-        let mut list = Self {
-            names: HashSet::new(),
-            initials: initial(b'b'),
-        };
+        let mut list = Self { names: HashSet::new(), initials: initial(b'b') };
         for name in exported.chain(configured.into_iter().map(str::as_bytes)) {
             let folded: Vec<u8> = name.iter().copied().map(fold).collect();
             list.initials |= folded.first().map_or(0, |first| initial(*first));
@@ -164,11 +165,7 @@ impl ScrubList {
 }
 
 const fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'_'
-    }
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'_' }
 }
 
 const fn initial(byte: u8) -> u64 {

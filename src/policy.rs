@@ -35,11 +35,7 @@ impl Policy {
     /// # Errors
     /// [`Fault`], never in practice: a default that does not parse.
     pub fn new() -> Result<Self, Fault> {
-        Ok(Self {
-            id: unnumbered(),
-            issuers: Vec::new(),
-            settings: Draft::default().settle()?,
-        })
+        Ok(Self { id: unnumbered(), issuers: Vec::new(), settings: Draft::default().settle()? })
     }
 
     /// The rules that `settings` describe. `id` tells them from every other policy that shares a
@@ -51,25 +47,16 @@ impl Policy {
         keys: impl Fn(&IssuerEntry) -> Arc<KeyRing>,
     ) -> Self {
         let Issuers(entries) = &settings.issuer;
-        let issuers = entries.iter().map(|entry| Issuer {
-            name: entry.name.clone(),
-            keys: keys(entry),
-        });
-        Self {
-            id,
-            issuers: issuers.collect(),
-            settings,
-        }
+        let issuers =
+            entries.iter().map(|entry| Issuer { name: entry.name.clone(), keys: keys(entry) });
+        Self { id, issuers: issuers.collect(), settings }
     }
 
     /// Trusts an issuer.
     #[must_use]
     pub fn trust(mut self, issuer: &str, keys: Arc<KeyRing>) -> Self {
         self.id = unnumbered();
-        self.issuers.push(Issuer {
-            name: issuer.to_owned(),
-            keys,
-        });
+        self.issuers.push(Issuer { name: issuer.to_owned(), keys });
         self
     }
 
@@ -106,10 +93,7 @@ impl Policy {
         } else {
             return Ok(());
         };
-        Err(crate::refusal::Refusal::with_detail(
-            Reason::PolicyIncomplete,
-            missing,
-        ))
+        Err(crate::refusal::Refusal::with_detail(Reason::PolicyIncomplete, missing))
     }
 
     /// Tells this policy from others in a cache. Whatever changes the rules changes this too.

@@ -110,7 +110,8 @@ fn directives() -> String {
             Scope::Process => "process",
             Scope::Location => "server, virtual host, location",
         };
-        let default = if row.default.is_empty() { "none".to_owned() } else { format!("`{}`", row.default) };
+        let default =
+            if row.default.is_empty() { "none".to_owned() } else { format!("`{}`", row.default) };
         let _ = write!(
             text,
             "\n## {}\n\n{names}\n\n{}\n\n- Takes {}.\n- Default: {default}. Scope: {scope}.\n",
@@ -210,7 +211,9 @@ fn configuration(server: &impl Server) -> String {
 fn wrapped(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
-        let full = lines.last().is_some_and(|line| !line.is_empty() && line.len().saturating_add(word.len()) >= 96);
+        let full = lines
+            .last()
+            .is_some_and(|line| !line.is_empty() && line.len().saturating_add(word.len()) >= 96);
         if full {
             lines.push(String::new());
         }

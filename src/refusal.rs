@@ -171,11 +171,7 @@ impl Reason {
     /// The scheme that the challenge is for.
     #[must_use]
     pub const fn scheme(self) -> Scheme {
-        if matches!(self, Self::DPoPProofMissing) {
-            Scheme::DPoP
-        } else {
-            Scheme::Bearer
-        }
+        if matches!(self, Self::DPoPProofMissing) { Scheme::DPoP } else { Scheme::Bearer }
     }
 }
 
@@ -193,10 +189,7 @@ impl Refusal {
     /// A refusal that needs no detail.
     #[must_use]
     pub const fn new(reason: Reason) -> Self {
-        Self {
-            reason,
-            detail: None,
-        }
+        Self { reason, detail: None }
     }
 
     /// A refusal with what was seen. `detail` is escaped and cut, so that it may repeat a peer's
@@ -204,23 +197,12 @@ impl Refusal {
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl fmt::Display) -> Self {
         let text = detail.to_string();
-        let mut escaped: String = text
-            .chars()
-            .flat_map(char::escape_default)
-            .take(MAX_DETAIL)
-            .collect();
-        if text
-            .chars()
-            .flat_map(char::escape_default)
-            .nth(MAX_DETAIL)
-            .is_some()
-        {
+        let mut escaped: String =
+            text.chars().flat_map(char::escape_default).take(MAX_DETAIL).collect();
+        if text.chars().flat_map(char::escape_default).nth(MAX_DETAIL).is_some() {
             escaped.push_str("...");
         }
-        Self {
-            reason,
-            detail: Some(escaped.into_boxed_str()),
-        }
+        Self { reason, detail: Some(escaped.into_boxed_str()) }
     }
 
     /// Why.
@@ -240,13 +222,7 @@ impl From<Reason> for Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reason = self.reason;
-        write!(
-            f,
-            "AB{} {}: {}",
-            reason.number(),
-            reason.name(),
-            reason.sentence()
-        )?;
+        write!(f, "AB{} {}: {}", reason.number(), reason.name(), reason.sentence())?;
         if let Some(detail) = &self.detail {
             write!(f, " ({detail})")?;
         }

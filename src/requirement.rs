@@ -48,12 +48,8 @@ impl RequiredScopes {
     /// # Errors
     /// [`Reason::ScopeInsufficient`].
     pub fn check(&self, token: &Verified) -> Result<(), Refusal> {
-        let missing: Vec<_> = self
-            .0
-            .iter()
-            .filter(|scope| !token.has_scope(scope))
-            .map(String::as_str)
-            .collect();
+        let missing: Vec<_> =
+            self.0.iter().filter(|scope| !token.has_scope(scope)).map(String::as_str).collect();
         if missing.is_empty() {
             return Ok(());
         }
@@ -70,16 +66,9 @@ impl RequiredClaims {
     /// # Errors
     /// [`Reason::ClaimInsufficient`].
     pub fn check(&self, token: &Verified) -> Result<(), Refusal> {
-        match self
-            .0
-            .iter()
-            .find(|required| !required.holds(token.claims()))
-        {
+        match self.0.iter().find(|required| !required.holds(token.claims())) {
             None => Ok(()),
-            Some(required) => Err(Refusal::with_detail(
-                Reason::ClaimInsufficient,
-                &required.claim,
-            )),
+            Some(required) => Err(Refusal::with_detail(Reason::ClaimInsufficient, &required.claim)),
         }
     }
 }
@@ -90,9 +79,7 @@ impl RequiredClaim {
         let found = match self.claim.strip_prefix('/') {
             Some(pointer) => {
                 let mut steps = pointer.splitn(2, '/');
-                let first = steps
-                    .next()
-                    .map(|step| step.replace("~1", "/").replace("~0", "~"));
+                let first = steps.next().map(|step| step.replace("~1", "/").replace("~0", "~"));
                 let value = first.and_then(|first| claims.get(&first));
                 match steps.next() {
                     Some(rest) => value.and_then(|value| value.pointer(&format!("/{rest}"))),
@@ -186,9 +173,7 @@ impl Value for RequiredScopes {
         // RFC 6749, section 3.3: scope-token = 1*( %x21 / %x23-5B / %x5D-7E )
         let scope = |text: &&str| {
             !text.is_empty()
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+                && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
         };
         (!arguments.is_empty() && arguments.iter().all(scope))
             .then(|| Self(arguments.iter().map(|text| (*text).to_owned()).collect()))
@@ -206,10 +191,7 @@ impl Value for RequiredClaims {
             return None;
         }
         let values = values.iter().map(|value| (*value).to_owned()).collect();
-        Some(Self(vec![RequiredClaim {
-            claim: (*claim).to_owned(),
-            values,
-        }]))
+        Some(Self(vec![RequiredClaim { claim: (*claim).to_owned(), values }]))
     }
 
     fn add(&mut self, more: Self) -> bool {
@@ -227,11 +209,7 @@ impl Value for RequiredProofs {
     fn parse(arguments: &[&str]) -> Option<Self> {
         let proof = |name: &&str| match *name {
             NO_PROOF => Some(None),
-            name => Method::ALL
-                .iter()
-                .copied()
-                .find(|method| method.name() == name)
-                .map(Some),
+            name => Method::ALL.iter().copied().find(|method| method.name() == name).map(Some),
         };
         let proofs = arguments.iter().map(proof).collect::<Option<Vec<_>>>()?;
         (!proofs.is_empty()).then_some(Self(proofs))
@@ -265,15 +243,9 @@ mod tests {
     #[test]
     fn syntax_errors_name_the_syntax() {
         assert!(
-            Requirement::parse("bound-claim", &["x"])
-                .unwrap_err()
-                .contains("one or more values")
+            Requirement::parse("bound-claim", &["x"]).unwrap_err().contains("one or more values")
         );
-        assert!(
-            Requirement::parse("bound-proof", &["magic"])
-                .unwrap_err()
-                .contains("certificate")
-        );
+        assert!(Requirement::parse("bound-proof", &["magic"]).unwrap_err().contains("certificate"));
         assert!(Requirement::parse("bound-scope", &[]).is_err());
     }
 }

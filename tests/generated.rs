@@ -1,9 +1,5 @@
 //! The files derived from the tables are what the tables say.
-#![allow(
-    clippy::disallowed_methods,
-    missing_docs,
-    reason = "a test reads files"
-)]
+#![allow(clippy::disallowed_methods, missing_docs, reason = "a test reads files")]
 
 use std::path::Path;
 

@@ -63,10 +63,7 @@ impl Directive {
                 .chain(letters)
                 .collect::<String>()
         };
-        format!(
-            "Bound{}",
-            self.name.split('-').map(capital).collect::<String>()
-        )
+        format!("Bound{}", self.name.split('-').map(capital).collect::<String>())
     }
 
     /// The name on NGINX: `bound_token_types`.
@@ -155,10 +152,7 @@ fn set_field<T: Value>(field: &mut Option<T>, arguments: &[&str]) -> Result<(), 
     if taken {
         return Ok(());
     }
-    Err(Fault {
-        got: arguments.join(" "),
-        expected: "this only once here".to_owned(),
-    })
+    Err(Fault { got: arguments.join(" "), expected: "this only once here".to_owned() })
 }
 
 directives! {
@@ -227,10 +221,7 @@ mod tests {
     use super::*;
 
     fn index(name: &str) -> usize {
-        DIRECTIVES
-            .iter()
-            .position(|directive| directive.name == name)
-            .unwrap()
+        DIRECTIVES.iter().position(|directive| directive.name == name).unwrap()
     }
 
     #[test]
@@ -254,10 +245,7 @@ mod tests {
         let mut draft = Draft::default();
         draft.set(index("leeway"), &["10s"]).unwrap();
         let fault = draft.set(index("leeway"), &["20s"]).unwrap_err();
-        assert_eq!(
-            fault.to_string(),
-            "got \"20s\", expected this only once here"
-        );
+        assert_eq!(fault.to_string(), "got \"20s\", expected this only once here");
         draft.set(index("export-claim"), &["a"]).unwrap();
         draft.set(index("export-claim"), &["b"]).unwrap();
         assert_eq!(draft.settle().unwrap().export_claim.0.len(), 2);

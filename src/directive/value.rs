@@ -8,6 +8,7 @@ use std::time::Duration;
 use url::{Host, Url};
 
 use crate::confirmation::{Method, ThumbprintForm};
+use crate::export::EXPORTS;
 use crate::jose::{Algorithm, AlgorithmSet};
 
 /// What a directive got and what it wanted. The shims put its name, file and line in front.
@@ -21,12 +22,7 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "got \"{}\", expected {}",
-            self.got.escape_default(),
-            self.expected
-        )
+        write!(f, "got \"{}\", expected {}", self.got.escape_default(), self.expected)
     }
 }
 
@@ -51,10 +47,7 @@ pub trait Value: Sized + Clone {
 /// # Errors
 /// [`Fault`] with the syntax of `T`.
 pub fn parse<T: Value>(arguments: &[&str]) -> Result<T, Fault> {
-    T::parse(arguments).ok_or_else(|| Fault {
-        got: arguments.join(" "),
-        expected: T::syntax(),
-    })
+    T::parse(arguments).ok_or_else(|| Fault { got: arguments.join(" "), expected: T::syntax() })
 }
 
 /// `on` or `off`.
@@ -211,10 +204,7 @@ impl Value for Issuers {
         if name.is_empty() {
             return None;
         }
-        Some(Self(vec![IssuerEntry {
-            name: (*name).to_owned(),
-            keys,
-        }]))
+        Some(Self(vec![IssuerEntry { name: (*name).to_owned(), keys }]))
     }
 
     fn add(&mut self, more: Self) -> bool {
@@ -270,10 +260,7 @@ impl Value for Audience {
 
 impl Value for AlgorithmSet {
     fn syntax() -> String {
-        let names: Vec<_> = Algorithm::ALL
-            .iter()
-            .map(|algorithm| algorithm.name())
-            .collect();
+        let names: Vec<_> = Algorithm::ALL.iter().map(|algorithm| algorithm.name()).collect();
         format!("one or more of {}", names.join(" "))
     }
 
@@ -281,10 +268,7 @@ impl Value for AlgorithmSet {
         if arguments.is_empty() {
             return None;
         }
-        arguments
-            .iter()
-            .map(|name| name.parse().ok())
-            .collect::<Option<Self>>()
+        arguments.iter().map(|name| name.parse().ok()).collect::<Option<Self>>()
     }
 }
 
@@ -306,9 +290,7 @@ impl TokenTypes {
             None => self.absent,
             Some(text) => {
                 let name = short(text);
-                self.names
-                    .iter()
-                    .any(|accepted| accepted.eq_ignore_ascii_case(name))
+                self.names.iter().any(|accepted| accepted.eq_ignore_ascii_case(name))
             }
         }
     }
@@ -334,9 +316,7 @@ impl Value for TokenTypes {
     fn parse(arguments: &[&str]) -> Option<Self> {
         let token = |name: &str| {
             !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"+-./".contains(&b))
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-./".contains(&b))
         };
         if arguments.is_empty() || !arguments.iter().all(|name| token(name)) {
             return None;
@@ -394,12 +374,8 @@ impl Value for AcceptedMethods {
         if arguments == ["any"] {
             return Some(Self::Any);
         }
-        let method = |name: &&str| {
-            Method::ALL
-                .iter()
-                .copied()
-                .find(|method| method.name() == *name)
-        };
+        let method =
+            |name: &&str| Method::ALL.iter().copied().find(|method| method.name() == *name);
         let methods = arguments.iter().map(method).collect::<Option<Vec<_>>>()?;
         (!methods.is_empty()).then_some(Self::OneOf(methods))
     }
@@ -449,11 +425,7 @@ impl Value for Text {
 
     fn parse(arguments: &[&str]) -> Option<Self> {
         match arguments {
-            [text]
-                if text
-                    .bytes()
-                    .all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\') =>
-            {
+            [text] if text.bytes().all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\') => {
                 Some(Self((*text).to_owned()))
             }
             _ => None,
@@ -473,9 +445,7 @@ impl Value for Words {
     fn parse(arguments: &[&str]) -> Option<Self> {
         let word = |word: &&str| {
             !word.is_empty()
-                && word
-                    .bytes()
-                    .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+                && word.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
         };
         (!arguments.is_empty() && arguments.iter().all(word)).then(|| Self(words(arguments)))
     }
@@ -546,13 +516,8 @@ pub struct ClaimExports(pub Vec<(String, String)>);
 /// The name that a claim has in the environment unless another is given.
 #[must_use]
 pub fn claim_variable(claim: &str) -> String {
-    let mapped = claim.chars().map(|c| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
-    });
+    let mapped =
+        claim.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
     format!("BOUND_CLAIM_{}", mapped.collect::<String>())
 }
 
@@ -564,13 +529,8 @@ impl Value for ClaimExports {
     fn parse(arguments: &[&str]) -> Option<Self> {
         let variable = |name: &str| {
             name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name
-                    .bytes()
-                    .next()
-                    .is_some_and(|first| first.is_ascii_alphabetic())
-                && !RESERVED
-                    .iter()
-                    .any(|reserved| name.eq_ignore_ascii_case(reserved))
+                && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
+                && !is_reserved(name)
         };
         match arguments {
             [claim] if !claim.is_empty() => {
@@ -590,20 +550,31 @@ impl Value for ClaimExports {
 
 /// Names that mean something to the server or its programs and are not a claim's to set.
 const RESERVED: &[&str] = &[
-    "PATH",
-    "HTTPS",
-    "REMOTE_USER",
-    "REMOTE_ADDR",
     "AUTH_TYPE",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "BOUND_PROOF",
-    "BOUND_ISS",
-    "BOUND_SUB",
-    "BOUND_REFUSAL",
-    "BOUND_CLIENT_CERTIFICATE_THUMBPRINT",
-    "TB_SSL_CLIENT_CERT_FINGERPRINT",
+    "CONTENT_LENGTH",
+    "CONTENT_TYPE",
+    "DOCUMENT_ROOT",
+    "GATEWAY_INTERFACE",
+    "HTTPS",
+    "IFS",
+    "PATH",
+    "PATH_INFO",
+    "PATH_TRANSLATED",
+    "QUERY_STRING",
+    "REQUEST_METHOD",
+    "REQUEST_URI",
 ];
+
+/// Beginnings of such names.
+const RESERVED_PREFIXES: &[&str] =
+    &["HTTP_", "LD_", "REDIRECT_", "REMOTE_", "SCRIPT_", "SERVER_", "SSL_"];
+
+fn is_reserved(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    RESERVED.contains(&upper.as_str())
+        || RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
+        || EXPORTS.iter().any(|export| export.name.to_bytes() == upper.as_bytes())
+}
 
 /// Request headers set for the backend, each from a claim or an exported variable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -611,17 +582,20 @@ pub struct HeaderExports(pub Vec<(String, String)>);
 
 /// Headers that frame or route the request, or authenticate it to somebody else.
 const FRAMING: &[&str] = &[
-    "host",
+    "authorization",
     "connection",
     "content-length",
-    "transfer-encoding",
-    "te",
-    "upgrade",
-    "trailer",
-    "expect",
-    "authorization",
-    "cookie",
     "content-type",
+    "cookie",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 impl Value for HeaderExports {
@@ -632,12 +606,8 @@ impl Value for HeaderExports {
     fn parse(arguments: &[&str]) -> Option<Self> {
         let header = |name: &str| {
             !name.is_empty()
-                && name
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !FRAMING
-                    .iter()
-                    .any(|framing| name.eq_ignore_ascii_case(framing))
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+                && !FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
         };
         match arguments {
             [source, name] if !source.is_empty() && header(name) => {
@@ -655,8 +625,7 @@ impl Value for HeaderExports {
 /// Adds `more`, unless one of its names is taken.
 fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> bool {
     let taken = |(_, name): &(String, String)| {
-        list.iter()
-            .any(|(_, other)| other.eq_ignore_ascii_case(name))
+        list.iter().any(|(_, other)| other.eq_ignore_ascii_case(name))
     };
     if more.iter().any(taken) {
         return false;
@@ -753,13 +722,7 @@ mod tests {
     #[test]
     fn types_compare_as_media_types() {
         let types = TokenTypes::parse(&["at+jwt", "application/JWT"]).unwrap();
-        for good in [
-            "at+jwt",
-            "AT+JWT",
-            "application/at+jwt",
-            "Application/at+jwt",
-            "jwt",
-        ] {
+        for good in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/at+jwt", "jwt"] {
             assert!(types.accept(Some(good)), "{good}");
         }
         for bad in [
@@ -776,10 +739,7 @@ mod tests {
 
     #[test]
     fn exports_do_not_reach_for_what_is_not_theirs() {
-        assert_eq!(
-            ClaimExports::parse(&["e-mail"]).unwrap().0[0].1,
-            "BOUND_CLAIM_E_MAIL"
-        );
+        assert_eq!(ClaimExports::parse(&["e-mail"]).unwrap().0[0].1, "BOUND_CLAIM_E_MAIL");
         assert_eq!(ClaimExports::parse(&["x", "LD_PRELOAD"]), None);
         assert_eq!(ClaimExports::parse(&["x", "A B"]), None);
         assert_eq!(HeaderExports::parse(&["x", "Content-Length"]), None);

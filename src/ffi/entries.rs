@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "the boundary reads the clock for the core")]
 
 use std::ffi::{CString, c_char, c_int, c_void};
+use std::os::fd::{BorrowedFd, IntoRawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +10,7 @@ use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
 use crate::host::{Client, Configuration, Decision, Process, Scope};
-use crate::outbound::{Level, Log};
+use crate::outbound::{KeyMemory, Level, Log};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
 
@@ -63,6 +64,7 @@ core! {
     scope_word: fn(*const Handle, *const Scope, usize) -> Text;
     configuration_complete: fn(*const Handle) -> *const c_char;
     configuration_settle: fn(*const Handle) -> *const c_char;
+    configuration_memory: fn(*const Handle, c_int, *mut *const c_char) -> c_int;
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
     process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
     process_stop: fn(*mut Arc<Process>);
@@ -163,7 +165,11 @@ fn texts<'a>(arguments: &[&'a [u8]]) -> Option<Vec<&'a str>> {
     arguments.iter().map(|argument| std::str::from_utf8(argument).ok()).collect()
 }
 
-unsafe extern "C" fn scope_merge(handle: *const Handle, outer: *const Scope, inner: *const Scope) -> *const Scope {
+unsafe extern "C" fn scope_merge(
+    handle: *const Handle,
+    outer: *const Scope,
+    inner: *const Scope,
+) -> *const Scope {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
     // SAFETY: from `scope_new` or here, kept by the configuration.
@@ -195,7 +201,11 @@ unsafe extern "C" fn configuration_complete(handle: *const Handle) -> *const c_c
     .unwrap_or(FAILED)
 }
 
-unsafe extern "C" fn scope_is_on(handle: *const Handle, scope: *const Scope, directive: usize) -> c_int {
+unsafe extern "C" fn scope_is_on(
+    handle: *const Handle,
+    scope: *const Scope,
+    directive: usize,
+) -> c_int {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return 0 };
     // SAFETY: kept by the configuration.
@@ -203,7 +213,11 @@ unsafe extern "C" fn scope_is_on(handle: *const Handle, scope: *const Scope, dir
     guard(|| c_int::from(handle.configuration.is_on(scope, directive))).unwrap_or(0)
 }
 
-unsafe extern "C" fn scope_word(handle: *const Handle, scope: *const Scope, directive: usize) -> Text {
+unsafe extern "C" fn scope_word(
+    handle: *const Handle,
+    scope: *const Scope,
+    directive: usize,
+) -> Text {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return Text::empty() };
     // SAFETY: kept by the configuration.
@@ -215,6 +229,42 @@ unsafe extern "C" fn configuration_settle(handle: *const Handle) -> *const c_cha
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
     guard(|| handle.configuration.settle()).map_or(FAILED, |()| std::ptr::null())
+}
+
+unsafe extern "C" fn configuration_memory(
+    handle: *const Handle,
+    inherited: c_int,
+    message: *mut *const c_char,
+) -> c_int {
+    // SAFETY: from `configuration_new`, alive as long as its pool.
+    let Some(handle) = (unsafe { at(handle) }) else { return -1 };
+    // SAFETY: the descriptor that this function gave for an earlier reading, which nobody closes.
+    let earlier = (inherited >= 0).then(|| unsafe { BorrowedFd::borrow_raw(inherited) });
+    let descriptor = || -> std::io::Result<c_int> {
+        if let Some(earlier) = earlier {
+            handle.configuration.inherit(KeyMemory::adopt(earlier.try_clone_to_owned()?.into()));
+            return Ok(inherited);
+        }
+        // Given away for good: it has to outlive this reading.
+        Ok(handle.configuration.memory()?.file().try_clone()?.into_raw_fd())
+    };
+    let made = guard(|| {
+        descriptor().map_err(|error| {
+            handle.complaint(format!(
+                "no memory for issuers' keys in the folder for temporary files: {error}"
+            ))
+        })
+    });
+    match made {
+        Some(Ok(descriptor)) => descriptor,
+        failed => {
+            if !message.is_null() {
+                // SAFETY: the shim's own variable.
+                unsafe { message.write(failed.and_then(Result::err).unwrap_or(FAILED)) };
+            }
+            -1
+        }
+    }
 }
 
 unsafe extern "C" fn strips(handle: *const Handle, name: *const c_char, size: usize) -> c_int {
@@ -286,7 +336,11 @@ unsafe extern "C" fn client_free(client: *mut Client) {
     unsafe { free(client) }
 }
 
-unsafe extern "C" fn client_present(client: *const Client, certificates: *const Text, count: usize) {
+unsafe extern "C" fn client_present(
+    client: *const Client,
+    certificates: *const Text,
+    count: usize,
+) {
     // SAFETY: from `client_new`, alive as long as its connection.
     let Some(client) = (unsafe { at(client) }) else { return };
     // SAFETY: the shim's buffers, alive for the call.
@@ -311,7 +365,11 @@ unsafe fn give(effect: Option<EffectView>, out: *mut EffectView) -> c_int {
     }
 }
 
-unsafe extern "C" fn client_effect(client: *const Client, index: usize, out: *mut EffectView) -> c_int {
+unsafe extern "C" fn client_effect(
+    client: *const Client,
+    index: usize,
+    out: *mut EffectView,
+) -> c_int {
     // SAFETY: from `client_new`, alive as long as its connection.
     let Some(client) = (unsafe { at(client) }) else { return 0 };
     let effect = guard(|| client.effect(index, EffectView::of)).flatten();
@@ -366,7 +424,14 @@ unsafe extern "C" fn decide(
     guard(|| {
         #[cfg(feature = "fault-injection")]
         fault(&authorization);
-        Box::into_raw(Box::new(Decision::new(process, policy, client, &authorization, realm, now())))
+        Box::into_raw(Box::new(Decision::new(
+            process,
+            policy,
+            client,
+            &authorization,
+            realm,
+            now(),
+        )))
     })
     .or_else(|| {
         let detail = guard(|| format!("panic {} of this process", process.count_panic()))?;
@@ -424,7 +489,11 @@ unsafe extern "C" fn decision_line(decision: *const Decision, level: *mut u32) -
     line.as_ptr()
 }
 
-unsafe extern "C" fn decision_effect(decision: *const Decision, index: usize, out: *mut EffectView) -> c_int {
+unsafe extern "C" fn decision_effect(
+    decision: *const Decision,
+    index: usize,
+    out: *mut EffectView,
+) -> c_int {
     // SAFETY: from `decide`, alive as long as its request.
     let effects: &[Effect] = (unsafe { at(decision) }).map_or(&[], Decision::effects);
     // SAFETY: the shim's own struct.
@@ -454,11 +523,16 @@ unsafe extern "C" fn requirement_new(
             Ok(requirement) => {
                 let requirement = Arc::new(requirement);
                 let pointer = Arc::as_ptr(&requirement);
-                handle.requirements.lock().unwrap_or_else(PoisonError::into_inner).push(requirement);
+                handle
+                    .requirements
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(requirement);
                 Ok(pointer)
             }
             Err(expected) => {
-                let got = String::from_utf8_lossy(&arguments.join(&b' ')).escape_default().to_string();
+                let got =
+                    String::from_utf8_lossy(&arguments.join(&b' ')).escape_default().to_string();
                 Err(handle.complaint(format!("got \"{got}\", expected {expected}")))
             }
         }
@@ -478,7 +552,10 @@ unsafe extern "C" fn requirement_new(
     }
 }
 
-unsafe extern "C" fn requirement_holds(requirement: *const Requirement, decision: *mut Decision) -> c_int {
+unsafe extern "C" fn requirement_holds(
+    requirement: *const Requirement,
+    decision: *mut Decision,
+) -> c_int {
     // SAFETY: from `requirement_new`, kept by the configuration.
     let Some(requirement) = (unsafe { at(requirement) }) else { return 0 };
     // SAFETY: from `decide`; one request is authorized by one thread.

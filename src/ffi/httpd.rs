@@ -17,7 +17,11 @@ struct Module {
     magic: c_ulong,
     rewrite_args: *const c_void,
     create_dir_config: unsafe extern "C" fn(pool: *mut c_void, place: *mut c_char) -> *mut c_void,
-    merge_dir_config: unsafe extern "C" fn(pool: *mut c_void, outer: *mut c_void, inner: *mut c_void) -> *mut c_void,
+    merge_dir_config: unsafe extern "C" fn(
+        pool: *mut c_void,
+        outer: *mut c_void,
+        inner: *mut c_void,
+    ) -> *mut c_void,
     create_server_config: *const c_void,
     merge_server_config: *const c_void,
     cmds: *const c_void,

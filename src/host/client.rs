@@ -60,7 +60,12 @@ impl Client {
     }
 
     /// Likewise with the request headers of RFC 9440 as far as `wanted`.
-    pub fn header<R>(&self, wanted: ClientCertHeader, index: usize, take: impl FnOnce(&Effect) -> R) -> Option<R> {
+    pub fn header<R>(
+        &self,
+        wanted: ClientCertHeader,
+        index: usize,
+        take: impl FnOnce(&Effect) -> R,
+    ) -> Option<R> {
         let count = match wanted {
             ClientCertHeader::Off => 0,
             ClientCertHeader::Leaf => 1,

@@ -11,7 +11,7 @@ use crate::directive::value::{IssuerEntry, KeyLocation, Toggle};
 use crate::directive::{DIRECTIVES, Draft, Settings};
 use crate::export::ScrubList;
 use crate::jose::KeyRing;
-use crate::outbound::{Fetcher, Source};
+use crate::outbound::{Fetcher, KeyMemory, Source};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 
@@ -22,6 +22,7 @@ pub struct Configuration {
     sources: Mutex<Vec<Arc<Source>>>,
     exported: Mutex<Vec<String>>,
     scrub: OnceLock<ScrubList>,
+    memory: OnceLock<Arc<KeyMemory>>,
     next_scope: AtomicUsize,
     next_policy: AtomicU64,
 }
@@ -53,17 +54,30 @@ impl Configuration {
         let mut draft = scope.draft();
         draft.set(directive, arguments).map_err(|fault| fault.to_string())?;
         let settings = draft.settle().map_err(|fault| fault.to_string())?;
-        self.look_at_files(DIRECTIVES.get(directive).map_or("", |row| row.name), &settings)
-            .map_err(|reason| format!("got \"{}\", which cannot be used: {reason}", arguments.join(" ").escape_default()))
+        self.look_at_files(DIRECTIVES.get(directive).map_or("", |row| row.name), &settings).map_err(
+            |reason| {
+                format!(
+                    "got \"{}\", which cannot be used: {reason}",
+                    arguments.join(" ").escape_default()
+                )
+            },
+        )
     }
 
     /// Opens what a directive names while the server can still refuse to start.
     fn look_at_files(&self, name: &str, settings: &Settings) -> Result<(), String> {
         match name {
-            "issuer" => settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop)),
+            "issuer" => {
+                settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop))
+            }
             "jwks-ca" => fetcher(settings).map(drop),
             "export-claim" | "export-header" => {
-                let named = settings.export_claim.0.iter().chain(&settings.export_header.0).map(|(_, name)| name.clone());
+                let named = settings
+                    .export_claim
+                    .0
+                    .iter()
+                    .chain(&settings.export_header.0)
+                    .map(|(_, name)| name.clone());
                 self.exported.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
                 Ok(())
             }
@@ -111,8 +125,10 @@ impl Configuration {
     /// What is missing.
     pub fn complete_somewhere(&self) -> Result<(), Refusal> {
         let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let union = scopes.iter().fold(Draft::default(), |union, scope| union.merge(&scope.draft()));
-        let settings = union.settle().map_err(|fault| Refusal::with_detail(Reason::InternalError, fault))?;
+        let union =
+            scopes.iter().fold(Draft::default(), |union, scope| union.merge(&scope.draft()));
+        let settings =
+            union.settle().map_err(|fault| Refusal::with_detail(Reason::InternalError, fault))?;
         Policy::from_settings(0, settings, |_| Arc::default()).complete()
     }
 
@@ -124,6 +140,23 @@ impl Configuration {
             self.source(&entry.keys).map(|source| Arc::clone(source.ring())).unwrap_or_default()
         };
         Policy::from_settings(id, settings, ring)
+    }
+
+    /// Shares the memory of keys of an earlier reading.
+    pub fn inherit(&self, memory: KeyMemory) {
+        self.memory.get_or_init(|| Arc::new(memory));
+    }
+
+    /// The memory of keys, made now if there is none.
+    ///
+    /// # Errors
+    /// The system's: none can be made.
+    pub fn memory(&self) -> std::io::Result<Arc<KeyMemory>> {
+        if let Some(memory) = self.memory.get() {
+            return Ok(Arc::clone(memory));
+        }
+        let memory = Arc::new(KeyMemory::new()?);
+        Ok(Arc::clone(self.memory.get_or_init(|| memory)))
     }
 
     /// Ends the reading.
@@ -141,7 +174,9 @@ impl Configuration {
     /// A toggle of a scope, by its directive's number.
     #[must_use]
     pub fn is_on(&self, scope: &Scope, directive: usize) -> bool {
-        let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else { return false };
+        let Some(settings) = self.policy(scope).map(|policy| policy.settings()) else {
+            return false;
+        };
         let toggle = match DIRECTIVES.get(directive).map_or("", |row| row.name) {
             "access" => settings.access,
             "bearer" => settings.bearer,

@@ -115,8 +115,11 @@ impl Decision {
 
     /// Waits for the keys that a blocked request needs, and decides. `clock` is read afterwards.
     pub fn wait(&mut self, clock: impl FnOnce() -> Timestamp) {
-        let Stage::Blocked(blocked) = std::mem::replace(&mut self.stage, Stage::Refused(Refused::nothing())) else {
-            return self.refuse(&Refusal::with_detail(Reason::InternalError, "waited without need"), None);
+        let Stage::Blocked(blocked) =
+            std::mem::replace(&mut self.stage, Stage::Refused(Refused::nothing()))
+        else {
+            return self
+                .refuse(&Refusal::with_detail(Reason::InternalError, "waited without need"), None);
         };
         let limit = self.policy.settings().key_wait.duration();
         match blocked.process.newer_keys(&blocked.needed.ring, limit) {
@@ -129,7 +132,14 @@ impl Decision {
     fn decide_again(&mut self, blocked: &Blocked, now: Timestamp) {
         let authorization: Vec<&[u8]> = blocked.authorization.iter().map(Vec::as_slice).collect();
         let memo = Memo::default();
-        match step(&blocked.process, &self.policy, blocked.proved.as_deref(), &memo, &authorization, now) {
+        match step(
+            &blocked.process,
+            &self.policy,
+            blocked.proved.as_deref(),
+            &memo,
+            &authorization,
+            now,
+        ) {
             Step::Done(verdict) => self.stage = self.conclude(verdict),
             Step::Blocked(needed) => self.give_up(&needed, None),
         }
@@ -140,7 +150,9 @@ impl Decision {
     fn give_up(&mut self, needed: &NeededKeys, unavailable: Option<u64>) {
         match (&needed.otherwise, unavailable) {
             (Some(refusal), None) => self.refuse(refusal, None),
-            (_, seconds) => self.refuse(&Reason::KeysUnavailable.into(), Some(seconds.unwrap_or(1))),
+            (_, seconds) => {
+                self.refuse(&Reason::KeysUnavailable.into(), Some(seconds.unwrap_or(1)))
+            }
         }
     }
 
@@ -175,7 +187,8 @@ impl Decision {
 
     /// Turns a grant into the refusal of a request whose token did not suffice.
     pub fn insufficient(&mut self) {
-        let (refusal, scopes) = self.unmet.take().unwrap_or_else(|| (Reason::UserMissing.into(), Vec::new()));
+        let (refusal, scopes) =
+            self.unmet.take().unwrap_or_else(|| (Reason::UserMissing.into(), Vec::new()));
         let context = Context { realm: self.realm.as_deref(), scopes: &scopes, retry_after: None };
         self.stage = Stage::Refused(Refused::new(&refusal, &self.policy, &context));
     }
@@ -220,12 +233,15 @@ impl Decision {
     fn conclude(&self, verdict: Verdict) -> Stage {
         match verdict {
             Verdict::Grant(verified) => Stage::Granted(verified),
-            Verdict::Refuse(refusal) => Stage::Refused(Refused::new(&refusal, &self.policy, &self.context(None))),
+            Verdict::Refuse(refusal) => {
+                Stage::Refused(Refused::new(&refusal, &self.policy, &self.context(None)))
+            }
         }
     }
 
     fn refuse(&mut self, refusal: &Refusal, retry_after: Option<u64>) {
-        self.stage = Stage::Refused(Refused::new(refusal, &self.policy, &self.context(retry_after)));
+        self.stage =
+            Stage::Refused(Refused::new(refusal, &self.policy, &self.context(retry_after)));
     }
 
     fn context(&self, retry_after: Option<u64>) -> Context<'_> {
@@ -269,6 +285,11 @@ impl Refused {
 
     /// The refusal that stands until there is another: nothing is granted in between.
     fn nothing() -> Self {
-        Self { reason: Reason::InternalError, effects: Vec::new(), body: String::new(), line: CString::default() }
+        Self {
+            reason: Reason::InternalError,
+            effects: Vec::new(),
+            body: String::new(),
+            line: CString::default(),
+        }
     }
 }

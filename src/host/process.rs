@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::configuration::{Configuration, fetcher};
 use super::Scope;
+use super::configuration::{Configuration, fetcher};
 use crate::jose::KeyRing;
-use crate::outbound::{Answer, Log, Refresh, Refreshers, Source};
+use crate::outbound::{Answer, Log, Means, Refresh, Refreshers, Source};
 use crate::token::TokenCache;
 
 /// A serving process. Made after the fork, since neither threads nor caches survive one.
@@ -32,8 +32,11 @@ impl Process {
             stale: settings.jwks_stale.duration(),
         };
         let fetcher = Arc::new(fetcher(settings)?);
+        let memory =
+            configuration.memory().map_err(|error| format!("no memory for keys: {error}"))?;
         let sources = configuration.sources();
-        let refreshers = Refreshers::start(&sources, refresh, &fetcher, log)
+        let means = Means { refresh, fetcher, memory, log: Arc::clone(log) };
+        let refreshers = Refreshers::start(&sources, &means)
             .map_err(|error| format!("no thread for fetching keys: {error}"))?;
         Ok(Self {
             cache: TokenCache::new(settings.token_cache_size.0),

@@ -46,7 +46,8 @@ impl Scope {
                 let draft = outer.draft().merge(&self.draft());
                 let scope = make.take().map(|make| make(draft));
                 // `make` is there: the loop ends as soon as it has been used.
-                let scope = scope.unwrap_or_else(|| Arc::new(Self::new(usize::MAX, Draft::default())));
+                let scope =
+                    scope.unwrap_or_else(|| Arc::new(Self::new(usize::MAX, Draft::default())));
                 Box::new(Merged { outer: outer.number, scope, next: OnceLock::new() })
             });
             if merged.outer == outer.number {

@@ -68,11 +68,7 @@ impl FromStr for Algorithm {
 
     /// Names are case-sensitive (RFC 7515, section 4.1.1).
     fn from_str(name: &str) -> Result<Self, ()> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|algorithm| algorithm.name() == name)
-            .ok_or(())
+        Self::ALL.iter().copied().find(|algorithm| algorithm.name() == name).ok_or(())
     }
 }
 
@@ -107,10 +103,7 @@ impl AlgorithmSet {
 
     /// The members, in the table's order.
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL
-            .iter()
-            .copied()
-            .filter(move |algorithm| self.contains(*algorithm))
+        Algorithm::ALL.iter().copied().filter(move |algorithm| self.contains(*algorithm))
     }
 
     const fn bit(algorithm: Algorithm) -> u16 {
@@ -120,11 +113,7 @@ impl AlgorithmSet {
 
 impl FromIterator<Algorithm> for AlgorithmSet {
     fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
-        Self(
-            algorithms
-                .into_iter()
-                .fold(0, |bits, algorithm| bits | Self::bit(algorithm)),
-        )
+        Self(algorithms.into_iter().fold(0, |bits, algorithm| bits | Self::bit(algorithm)))
     }
 }
 
@@ -146,10 +135,7 @@ mod tests {
     fn a_set_holds_what_was_put_in() {
         let set: AlgorithmSet = [Algorithm::ES256, Algorithm::Ed448].into_iter().collect();
         assert!(set.contains(Algorithm::ES256) && !set.contains(Algorithm::RS256));
-        assert_eq!(
-            set.iter().collect::<Vec<_>>(),
-            [Algorithm::ES256, Algorithm::Ed448]
-        );
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Algorithm::ES256, Algorithm::Ed448]);
         assert!(AlgorithmSet::default().is_empty());
         assert_eq!(AlgorithmSet::all().iter().count(), Algorithm::ALL.len());
     }

@@ -22,9 +22,7 @@ pub const MAX_DEPTH: u8 = 64;
 /// [`MAX_DEPTH`], or something behind the object.
 pub fn object(text: &[u8]) -> Result<Object, String> {
     let mut parser = serde_json::Deserializer::from_slice(text);
-    let value = Strict { depth: MAX_DEPTH }
-        .deserialize(&mut parser)
-        .map_err(reason)?;
+    let value = Strict { depth: MAX_DEPTH }.deserialize(&mut parser).map_err(reason)?;
     parser.end().map_err(reason)?;
     match value {
         Value::Object(members) => Ok(members),
@@ -149,11 +147,7 @@ mod tests {
         let nested =
             |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
         assert!(object(nested(63).as_bytes()).is_ok());
-        assert!(
-            object(nested(64).as_bytes())
-                .unwrap_err()
-                .contains("64 levels")
-        );
+        assert!(object(nested(64).as_bytes()).unwrap_err().contains("64 levels"));
         assert!(object(nested(9_000).as_bytes()).is_err());
     }
 }

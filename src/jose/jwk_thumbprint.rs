@@ -21,23 +21,17 @@ const REQUIRED: &[(&str, &[&str])] = &[
 /// missing or no string.
 pub fn jwk_thumbprint(jwk: &Object) -> Result<Thumbprint, KeyFault> {
     let kind = member(jwk, "kty")?;
-    let (_, names) = REQUIRED
-        .iter()
-        .find(|(kty, _)| *kind == **kty)
-        .ok_or(KeyFault::Unsupported("kty"))?;
+    let (_, names) =
+        REQUIRED.iter().find(|(kty, _)| *kind == **kty).ok_or(KeyFault::Unsupported("kty"))?;
     let members = names
         .iter()
         .map(|name| Ok(format!("\"{name}\":{}", member(jwk, name)?)))
         .collect::<Result<Vec<_>, KeyFault>>()?;
-    Ok(Thumbprint::of(
-        format!("{{{}}}", members.join(",")).as_bytes(),
-    ))
+    Ok(Thumbprint::of(format!("{{{}}}", members.join(",")).as_bytes()))
 }
 
 fn member<'j>(jwk: &'j Object, name: &'static str) -> Result<&'j Value, KeyFault> {
-    jwk.get(name)
-        .filter(|value| value.is_string())
-        .ok_or(KeyFault::Member(name))
+    jwk.get(name).filter(|value| value.is_string()).ok_or(KeyFault::Member(name))
 }
 
 #[cfg(test)]

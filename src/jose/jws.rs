@@ -125,14 +125,8 @@ mod tests {
     #[test]
     fn members_have_their_types() {
         assert_eq!(parse(r#"{"alg":["ES256"]}"#), Err(JwsError::Member("alg")));
-        assert_eq!(
-            parse(r#"{"alg":"ES256","kid":1}"#),
-            Err(JwsError::Member("kid"))
-        );
-        assert_eq!(
-            parse(r#"{"alg":"ES256","typ":null}"#),
-            Err(JwsError::Member("typ"))
-        );
+        assert_eq!(parse(r#"{"alg":"ES256","kid":1}"#), Err(JwsError::Member("kid")));
+        assert_eq!(parse(r#"{"alg":"ES256","typ":null}"#), Err(JwsError::Member("typ")));
         assert_eq!(parse(r#"{"typ":"JWT"}"#), Err(JwsError::Member("alg")));
     }
 }

@@ -86,10 +86,7 @@ impl Key {
             _ => return Err(KeyFault::Unsupported("kty")),
         };
         let algorithms = pinned(&jwk, able)?;
-        let key_id = jwk
-            .contains_key("kid")
-            .then(|| text(&jwk, "kid"))
-            .transpose()?;
+        let key_id = jwk.contains_key("kid").then(|| text(&jwk, "kid")).transpose()?;
         Ok(Self {
             key_id: key_id.map(str::to_owned),
             algorithms,
@@ -131,9 +128,7 @@ impl Key {
     #[must_use]
     pub fn verify(&self, algorithm: Algorithm, input: &[u8], signature: &[u8]) -> bool {
         self.algorithms.contains(algorithm)
-            && self
-                .check(algorithm, input, signature)
-                .is_ok_and(|good| good)
+            && self.check(algorithm, input, signature).is_ok_and(|good| good)
     }
 
     fn check(
@@ -208,9 +203,7 @@ fn pinned(jwk: &Object, able: AlgorithmSet) -> Result<AlgorithmSet, KeyFault> {
     if !jwk.contains_key("alg") {
         return Ok(able);
     }
-    let algorithm: Algorithm = text(jwk, "alg")?
-        .parse()
-        .map_err(|()| KeyFault::Algorithm)?;
+    let algorithm: Algorithm = text(jwk, "alg")?.parse().map_err(|()| KeyFault::Algorithm)?;
     if able.contains(algorithm) {
         Ok([algorithm].into_iter().collect())
     } else {
@@ -222,15 +215,11 @@ fn rsa(jwk: &Object) -> Result<(PKey<Public>, AlgorithmSet), KeyFault> {
     let modulus = number(jwk, "n")?;
     let exponent = number(jwk, "e")?;
     if modulus.num_bits() < RSA_MIN_BITS || modulus.num_bits() > RSA_MAX_BITS {
-        return Err(KeyFault::Strength(
-            "its modulus is not of 2048 to 8192 bits",
-        ));
+        return Err(KeyFault::Strength("its modulus is not of 2048 to 8192 bits"));
     }
     // With an exponent of 1, however it is spelled, a signature is its own padded message.
     if !exponent.is_bit_set(0) || !(2..=RSA_MAX_EXPONENT).contains(&exponent.num_bits()) {
-        return Err(KeyFault::Strength(
-            "its exponent is not an odd number of 3 to 2^64-1",
-        ));
+        return Err(KeyFault::Strength("its exponent is not an odd number of 3 to 2^64-1"));
     }
     let key = Rsa::from_public_components(modulus, exponent)
         .and_then(PKey::from_rsa)
@@ -286,9 +275,7 @@ fn edwards(jwk: &Object) -> Result<(PKey<Public>, AlgorithmSet), KeyFault> {
 }
 
 fn text<'j>(jwk: &'j Object, name: &'static str) -> Result<&'j str, KeyFault> {
-    jwk.get(name)
-        .and_then(Value::as_str)
-        .ok_or(KeyFault::Member(name))
+    jwk.get(name).and_then(Value::as_str).ok_or(KeyFault::Member(name))
 }
 
 fn bytes(jwk: &Object, name: &'static str) -> Result<Vec<u8>, KeyFault> {
@@ -307,10 +294,7 @@ mod tests {
     use crate::jose::{SigningKey, json};
 
     fn jwk(algorithm: Algorithm) -> Object {
-        SigningKey::generate(algorithm, "k")
-            .unwrap()
-            .public_jwk()
-            .unwrap()
+        SigningKey::generate(algorithm, "k").unwrap().public_jwk().unwrap()
     }
 
     #[test]
@@ -325,14 +309,8 @@ mod tests {
             let mut longer = signature.clone();
             longer.push(0);
             assert!(!key.verify(algorithm, b"input", &longer), "{algorithm}");
-            for other in Algorithm::ALL
-                .iter()
-                .filter(|other| !key.algorithms().contains(**other))
-            {
-                assert!(
-                    !key.verify(*other, b"input", &signature),
-                    "{algorithm} as {other}"
-                );
+            for other in Algorithm::ALL.iter().filter(|other| !key.algorithms().contains(**other)) {
+                assert!(!key.verify(*other, b"input", &signature), "{algorithm} as {other}");
             }
         }
     }
@@ -383,35 +361,16 @@ mod tests {
             jwk.insert(name.to_owned(), value);
             Key::from_jwk(jwk).unwrap_err()
         };
+        assert_eq!(with(Algorithm::ES256, "use", "enc".into()), KeyFault::Purpose);
         assert_eq!(
-            with(Algorithm::ES256, "use", "enc".into()),
+            with(Algorithm::ES256, "key_ops", Value::Array(vec!["sign".into()])),
             KeyFault::Purpose
         );
-        assert_eq!(
-            with(
-                Algorithm::ES256,
-                "key_ops",
-                Value::Array(vec!["sign".into()])
-            ),
-            KeyFault::Purpose
-        );
-        assert_eq!(
-            with(Algorithm::ES256, "alg", "RS256".into()),
-            KeyFault::Algorithm
-        );
-        assert_eq!(
-            with(Algorithm::ES256, "alg", "HS256".into()),
-            KeyFault::Algorithm
-        );
+        assert_eq!(with(Algorithm::ES256, "alg", "RS256".into()), KeyFault::Algorithm);
+        assert_eq!(with(Algorithm::ES256, "alg", "HS256".into()), KeyFault::Algorithm);
         assert_eq!(with(Algorithm::ES256, "d", "AA".into()), KeyFault::Private);
-        assert_eq!(
-            with(Algorithm::ES256, "kty", "oct".into()),
-            KeyFault::Unsupported("kty")
-        );
-        assert_eq!(
-            with(Algorithm::ES256, "x", "AA".into()),
-            KeyFault::Member("x")
-        );
+        assert_eq!(with(Algorithm::ES256, "kty", "oct".into()), KeyFault::Unsupported("kty"));
+        assert_eq!(with(Algorithm::ES256, "x", "AA".into()), KeyFault::Member("x"));
         assert_eq!(
             with(Algorithm::ES256, "y", base64url::encode([1; 32]).into()),
             KeyFault::Strength("its point is not on its curve")
@@ -421,11 +380,7 @@ mod tests {
             KeyFault::Strength("its modulus is not of 2048 to 8192 bits")
         );
         assert_eq!(
-            with(
-                Algorithm::RS256,
-                "n",
-                base64url::encode([0xff; 2048]).into()
-            ),
+            with(Algorithm::RS256, "n", base64url::encode([0xff; 2048]).into()),
             KeyFault::Strength("its modulus is not of 2048 to 8192 bits")
         );
         assert_eq!(

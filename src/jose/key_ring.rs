@@ -61,10 +61,7 @@ mod tests {
     }
 
     fn set(keys: &[&SigningKey]) -> KeySet {
-        KeySet::new(
-            keys.iter()
-                .map(|key| Key::from_jwk(key.public_jwk().unwrap()).unwrap()),
-        )
+        KeySet::new(keys.iter().map(|key| Key::from_jwk(key.public_jwk().unwrap()).unwrap()))
     }
 
     fn select(ring: &KeyRing, id: &str) -> Option<Arc<Key>> {

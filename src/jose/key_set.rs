@@ -94,10 +94,7 @@ impl KeySet {
     /// A set of keys made elsewhere.
     #[must_use]
     pub fn new(keys: impl IntoIterator<Item = Key>) -> Self {
-        let mut set = Self {
-            keys: keys.into_iter().map(Arc::new).collect(),
-            ..Self::default()
-        };
+        let mut set = Self { keys: keys.into_iter().map(Arc::new).collect(), ..Self::default() };
         set.index();
         set
     }
@@ -121,9 +118,7 @@ impl KeySet {
             Some(id) => self.by_id.get(id).map_or(&[], Vec::as_slice),
             None => &self.keys,
         };
-        let fitting = named
-            .iter()
-            .filter(|key| key.algorithms().contains(algorithm));
+        let fitting = named.iter().filter(|key| key.algorithms().contains(algorithm));
         let candidates: Vec<_> = fitting.take(MAX_CANDIDATES).cloned().collect();
         if !candidates.is_empty() {
             Selection::Candidates(candidates)
@@ -167,10 +162,7 @@ impl KeySet {
         self.by_id.clear();
         for key in &self.keys {
             if let Some(id) = key.key_id() {
-                self.by_id
-                    .entry(id.to_owned())
-                    .or_default()
-                    .push(Arc::clone(key));
+                self.by_id.entry(id.to_owned()).or_default().push(Arc::clone(key));
             }
         }
     }

@@ -75,11 +75,7 @@ impl SigningKey {
             Algorithm::EdDSA | Algorithm::Ed25519 => PKey::generate_ed25519()?,
             Algorithm::Ed448 => PKey::generate_ed448()?,
         };
-        Ok(Self {
-            key_id: key_id.to_owned(),
-            algorithm,
-            private,
-        })
+        Ok(Self { key_id: key_id.to_owned(), algorithm, private })
     }
 
     /// Reads a PEM private key, which must not be encrypted. Without `algorithm` the type's first
@@ -100,11 +96,7 @@ impl SigningKey {
         if !able.contains(&algorithm) {
             return Err(SigningError::Algorithm(algorithm));
         }
-        Ok(Self {
-            key_id: key_id.to_owned(),
-            algorithm,
-            private,
-        })
+        Ok(Self { key_id: key_id.to_owned(), algorithm, private })
     }
 
     /// The private key as PKCS#8 PEM.
@@ -118,10 +110,7 @@ impl SigningKey {
     /// The same key under another `kid`.
     #[must_use]
     pub fn with_key_id(self, key_id: &str) -> Self {
-        Self {
-            key_id: key_id.to_owned(),
-            ..self
-        }
+        Self { key_id: key_id.to_owned(), ..self }
     }
 
     /// `kid`.
@@ -237,8 +226,7 @@ fn public_members(key: &PKey<Private>) -> Result<Vec<(&'static str, String)>, Si
             };
             let (mut x, mut y) = (BigNum::new()?, BigNum::new()?);
             let mut context = BigNumContext::new()?;
-            ec.public_key()
-                .affine_coordinates(ec.group(), &mut x, &mut y, &mut context)?;
+            ec.public_key().affine_coordinates(ec.group(), &mut x, &mut y, &mut context)?;
             Ok(vec![
                 ("kty", text("EC")),
                 ("crv", text(name)),
@@ -248,14 +236,7 @@ fn public_members(key: &PKey<Private>) -> Result<Vec<(&'static str, String)>, Si
         }
         Id::ED25519 | Id::ED448 => Ok(vec![
             ("kty", text("OKP")),
-            (
-                "crv",
-                text(if key.id() == Id::ED448 {
-                    "Ed448"
-                } else {
-                    "Ed25519"
-                }),
-            ),
+            ("crv", text(if key.id() == Id::ED448 { "Ed448" } else { "Ed25519" })),
             ("x", base64url::encode(key.raw_public_key()?)),
         ]),
         _ => Err(SigningError::Unsupported),

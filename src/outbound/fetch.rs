@@ -22,7 +22,7 @@ pub struct Fetcher {
 
 /// Why a document could not be fetched.
 #[derive(Debug)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// The server answered with another status than 200.
     Status(u16),
     /// The document is larger than [`MAX_DOCUMENT`].
@@ -57,10 +57,7 @@ impl Fetcher {
             None => RootCerts::PlatformVerifier,
             Some(path) => RootCerts::Specific(Arc::new(trusted(path)?)),
         };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(roots)
-            .build();
+        let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(roots).build();
         let agent = Agent::config_builder()
             .timeout_global(Some(timeout))
             .max_redirects(0)
@@ -78,7 +75,7 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchError`].
-    pub fn document(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
+    pub(super) fn document(&self, url: &Url) -> Result<Vec<u8>, FetchError> {
         let mut response = self
             .agent
             .get(url.as_str())
@@ -112,12 +109,9 @@ fn transport(error: ureq::Error) -> FetchError {
 fn trusted(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
     let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let stack = openssl::x509::X509::stack_from_pem(&pem).unwrap_or_default();
-    let certificates = stack
-        .iter()
-        .filter_map(|certificate| certificate.to_der().ok());
-    let certificates: Vec<_> = certificates
-        .map(|der| Certificate::from_der(&der).to_owned())
-        .collect();
+    let certificates = stack.iter().filter_map(|certificate| certificate.to_der().ok());
+    let certificates: Vec<_> =
+        certificates.map(|der| Certificate::from_der(&der).to_owned()).collect();
     if certificates.is_empty() {
         return Err(format!("{}: no certificate in PEM", path.display()));
     }

@@ -15,7 +15,7 @@ use crate::jose::{KeySet, KeySetError, json};
 
 /// Why a key set could not be loaded.
 #[derive(Debug)]
-pub enum LoadError {
+pub(crate) enum LoadError {
     /// The file could not be read.
     File(PathBuf, std::io::Error),
     /// The file is larger than any key set.
@@ -49,9 +49,7 @@ impl std::error::Error for LoadError {}
 pub(super) fn from_file(path: &Path) -> Result<KeySet, LoadError> {
     let read = || {
         let mut text = Vec::new();
-        std::fs::File::open(path)?
-            .take(MAX_DOCUMENT.saturating_add(1))
-            .read_to_end(&mut text)?;
+        std::fs::File::open(path)?.take(MAX_DOCUMENT.saturating_add(1)).read_to_end(&mut text)?;
         Ok(text)
     };
     let text = read().map_err(|error| LoadError::File(path.to_owned(), error))?;
@@ -68,17 +66,19 @@ pub(super) fn stamp(path: &Path) -> Option<impl PartialEq + Send + use<>> {
     std::fs::metadata(path).ok().map(of)
 }
 
-/// Fetches a key set from where it is published.
-pub(super) fn from_network(location: &KeyLocation, fetcher: &Fetcher) -> Result<KeySet, LoadError> {
+/// Fetches a key set from where it is published; with the document that it came as.
+pub(super) fn from_network(
+    location: &KeyLocation,
+    fetcher: &Fetcher,
+) -> Result<(KeySet, Vec<u8>), LoadError> {
     let url = match location {
-        KeyLocation::File(path) => return from_file(path),
+        KeyLocation::File(path) => return from_file(path).map(|keys| (keys, Vec::new())),
         KeyLocation::Uri(url) => url.clone(),
         KeyLocation::Discovery(issuer) => discover(issuer, fetcher)?,
     };
-    let text = fetcher
-        .document(&url)
-        .map_err(|error| LoadError::Fetch(url.clone(), error))?;
-    KeySet::parse(&text).map_err(|error| LoadError::KeySet(url.to_string(), error))
+    let text = fetcher.document(&url).map_err(|error| LoadError::Fetch(url.clone(), error))?;
+    let keys = KeySet::parse(&text).map_err(|error| LoadError::KeySet(url.to_string(), error))?;
+    Ok((keys, text))
 }
 
 /// `jwks_uri` of the issuer's metadata: RFC 8414, section 3.1, then OpenID Connect Discovery 1.0,
@@ -105,22 +105,10 @@ fn discover(issuer: &Url, fetcher: &Fetcher) -> Result<Url, LoadError> {
     let metadata =
         json::object(&text).map_err(|_| LoadError::Metadata(url.clone(), "not a JSON object"))?;
     // RFC 8414, section 3.3: the issuer value returned MUST be identical to the one asked for.
-    let named = metadata
-        .get("issuer")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
+    let named = metadata.get("issuer").and_then(Value::as_str).unwrap_or_default();
     if named.trim_end_matches('/') != issuer.as_str().trim_end_matches('/') {
-        return Err(LoadError::Metadata(
-            url,
-            "its issuer is not the one configured",
-        ));
+        return Err(LoadError::Metadata(url, "its issuer is not the one configured"));
     }
-    let jwks_uri = metadata
-        .get("jwks_uri")
-        .and_then(Value::as_str)
-        .and_then(fetchable);
-    jwks_uri.ok_or(LoadError::Metadata(
-        url,
-        "no jwks_uri with https (or http on loopback)",
-    ))
+    let jwks_uri = metadata.get("jwks_uri").and_then(Value::as_str).and_then(fetchable);
+    jwks_uri.ok_or(LoadError::Metadata(url, "no jwks_uri with https (or http on loopback)"))
 }

@@ -3,13 +3,16 @@
 
 mod fetch;
 mod load;
+mod memory;
+mod refresher;
 mod source;
 
 use std::sync::Arc;
 
 pub use fetch::Fetcher;
-pub use load::LoadError;
-pub use source::{Answer, Refresh, Refreshers, Source};
+pub use memory::KeyMemory;
+pub use refresher::{Means, Refresh, Refreshers};
+pub use source::{Answer, Source};
 
 /// How much a log line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -59,9 +59,5 @@ fn byte_sequence(bytes: &[u8]) -> String {
 /// The value of `Client-Cert-Chain` (RFC 9440, section 2.3): the certificates behind the leaf.
 #[must_use]
 pub(crate) fn chain_header(chain: &[Vec<u8>]) -> String {
-    chain
-        .iter()
-        .map(|der| byte_sequence(der))
-        .collect::<Vec<_>>()
-        .join(", ")
+    chain.iter().map(|der| byte_sequence(der)).collect::<Vec<_>>().join(", ")
 }

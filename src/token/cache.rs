@@ -76,9 +76,7 @@ impl TokenCache {
     pub fn new(bytes: u64) -> Self {
         let items = usize::try_from(bytes.checked_div(TYPICAL_WEIGHT).unwrap_or_default())
             .unwrap_or(usize::MAX);
-        Self {
-            entries: Cache::with_weighter(items, bytes, Weight),
-        }
+        Self { entries: Cache::with_weighter(items, bytes, Weight) }
     }
 
     /// The verification of `token` under `policy`, if it is remembered and its key still stands.

@@ -29,11 +29,7 @@ impl Lifetime {
         if expires.is_none() && expiry == Expiry::Required {
             return Err(Reason::ExpiryMissing.into());
         }
-        Ok(Self {
-            expires,
-            not_before: time(claims, "nbf")?,
-            issued: time(claims, "iat")?,
-        })
+        Ok(Self { expires, not_before: time(claims, "nbf")?, issued: time(claims, "iat")? })
     }
 
     /// `exp`.
@@ -48,15 +44,10 @@ impl Lifetime {
     /// [`Reason::TokenExpired`], [`Reason::TokenNotYetValid`], [`Reason::TokenIssuedInFuture`].
     pub fn judge(&self, now: Timestamp, leeway: i64) -> Result<(), Refusal> {
         // RFC 7519, section 4.1.4: "on or after which the JWT MUST NOT be accepted".
-        if let Some(expires) = self
-            .expires
-            .filter(|expires| now.saturating_sub(leeway) >= *expires)
+        if let Some(expires) = self.expires.filter(|expires| now.saturating_sub(leeway) >= *expires)
         {
             let ago = now.saturating_sub(expires);
-            return Err(Refusal::with_detail(
-                Reason::TokenExpired,
-                format_args!("{ago} s ago"),
-            ));
+            return Err(Refusal::with_detail(Reason::TokenExpired, format_args!("{ago} s ago")));
         }
         let latest = now.saturating_add(leeway);
         for (time, reason) in [
@@ -65,10 +56,7 @@ impl Lifetime {
         ] {
             if let Some(time) = time.filter(|time| *time > latest) {
                 let ahead = time.saturating_sub(now);
-                return Err(Refusal::with_detail(
-                    reason,
-                    format_args!("{ahead} s ahead"),
-                ));
+                return Err(Refusal::with_detail(reason, format_args!("{ahead} s ahead")));
             }
         }
         Ok(())
@@ -80,10 +68,7 @@ pub(super) fn time(claims: &Object, name: &'static str) -> Result<Option<Timesta
     let Some(value) = claims.get(name) else {
         return Ok(None);
     };
-    match value
-        .as_f64()
-        .filter(|seconds| value.is_number() && (0.0..=MAX_TIME).contains(seconds))
-    {
+    match value.as_f64().filter(|seconds| value.is_number() && (0.0..=MAX_TIME).contains(seconds)) {
         // Truncation is the rounding meant, and the range has been checked.
         #[allow(clippy::cast_possible_truncation)]
         Some(seconds) => Ok(Some(seconds as Timestamp)),
@@ -108,9 +93,7 @@ pub(super) fn check_audience(claims: &Object, policy: &Policy) -> Result<(), Ref
     match &policy.settings().audience {
         Audience::Any => Ok(()),
         Audience::OneOf(accepted)
-            if named
-                .iter()
-                .any(|name| accepted.iter().any(|one| one == name)) =>
+            if named.iter().any(|name| accepted.iter().any(|one| one == name)) =>
         {
             Ok(())
         }
@@ -139,22 +122,14 @@ pub(super) fn check_authentication_age(
     let Some(max_age) = settings.max_age.0 else {
         return Ok(());
     };
-    let oldest = now
-        .saturating_sub(max_age)
-        .saturating_sub(settings.leeway.seconds());
+    let oldest = now.saturating_sub(max_age).saturating_sub(settings.leeway.seconds());
     match authenticated {
         Some(time) if time >= oldest => Ok(()),
         Some(time) => {
             let age = now.saturating_sub(time);
-            Err(Refusal::with_detail(
-                Reason::AuthenticationTooOld,
-                format_args!("{age} s ago"),
-            ))
+            Err(Refusal::with_detail(Reason::AuthenticationTooOld, format_args!("{age} s ago")))
         }
-        None => Err(Refusal::with_detail(
-            Reason::AuthenticationTooOld,
-            "no auth_time",
-        )),
+        None => Err(Refusal::with_detail(Reason::AuthenticationTooOld, "no auth_time")),
     }
 }
 
@@ -185,10 +160,7 @@ mod tests {
             ("{}", Err(Reason::ExpiryMissing)),
             (r#"{"exp":2000,"nbf":1030}"#, Ok(())),
             (r#"{"exp":2000,"nbf":1031}"#, Err(Reason::TokenNotYetValid)),
-            (
-                r#"{"exp":2000,"iat":1031}"#,
-                Err(Reason::TokenIssuedInFuture),
-            ),
+            (r#"{"exp":2000,"iat":1031}"#, Err(Reason::TokenIssuedInFuture)),
             (r#"{"exp":2000,"iat":"x"}"#, Err(Reason::ClaimMalformed)),
         ] {
             assert_eq!(judge(claims), expected, "{claims}");

@@ -103,10 +103,9 @@ impl Report {
         let (found, outcome) = match result.map_err(Into::into) {
             Ok(found) => (Some(found), Outcome::Holds),
             Err(Failure::Refused(refusal)) => (None, Outcome::Fails(refusal)),
-            Err(Failure::NeedsKeys(needed)) => (
-                None,
-                needed.otherwise.map_or(Outcome::NeedsKeys, Outcome::Fails),
-            ),
+            Err(Failure::NeedsKeys(needed)) => {
+                (None, needed.otherwise.map_or(Outcome::NeedsKeys, Outcome::Fails))
+            }
         };
         self.0.push(Finding { check, outcome });
         found

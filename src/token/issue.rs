@@ -28,10 +28,7 @@ impl TokenRequest {
         claims.insert("aud".to_owned(), audience.into());
         claims.insert("iat".to_owned(), now.into());
         claims.insert("exp".to_owned(), now.saturating_add(lifetime).into());
-        Self {
-            media_type: ACCESS_TOKEN.to_owned(),
-            claims,
-        }
+        Self { media_type: ACCESS_TOKEN.to_owned(), claims }
     }
 
     /// Binds the token (RFC 7800).

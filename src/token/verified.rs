@@ -118,11 +118,7 @@ impl Verified {
     /// Whether `scope` holds this scope.
     #[must_use]
     pub fn has_scope(&self, scope: &str) -> bool {
-        let held = self
-            .claims
-            .get("scope")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or_default();
+        let held = self.claims.get("scope").and_then(serde_json::Value::as_str).unwrap_or_default();
         held.split(' ').any(|one| one == scope)
     }
 

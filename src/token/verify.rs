@@ -63,11 +63,8 @@ pub fn verify(token: &str, policy: &Policy, now: Timestamp) -> Result<Verified, 
     claims::check_scope(&claims)?;
     let confirmation = demanded_confirmation(&claims, policy)?;
     check_acr(&claims, policy)?;
-    let terms = Terms {
-        lifetime,
-        confirmation,
-        authenticated: claims::time(&claims, "auth_time")?,
-    };
+    let terms =
+        Terms { lifetime, confirmation, authenticated: claims::time(&claims, "auth_time")? };
     Ok(Verified::new(token, policy, key, terms, claims))
 }
 
@@ -94,10 +91,9 @@ pub(super) fn malformed(error: JwsError) -> Refusal {
         JwsError::Member("alg") => {
             Refusal::with_detail(Reason::AlgorithmNotAccepted, "alg is missing or no string")
         }
-        JwsError::Member(name) => Refusal::with_detail(
-            Reason::TokenJson,
-            format_args!("header: {name} is no string"),
-        ),
+        JwsError::Member(name) => {
+            Refusal::with_detail(Reason::TokenJson, format_args!("header: {name} is no string"))
+        }
         JwsError::Critical => Reason::CritNotUnderstood.into(),
     }
 }
@@ -144,17 +140,11 @@ pub(super) fn trusted_issuer<'p>(
     policy: &'p Policy,
 ) -> Result<&'p Arc<KeyRing>, Refusal> {
     let Some(name) = claims.get("iss").and_then(serde_json::Value::as_str) else {
-        return Err(Refusal::with_detail(
-            Reason::IssuerNotTrusted,
-            "iss is missing or no string",
-        ));
+        return Err(Refusal::with_detail(Reason::IssuerNotTrusted, "iss is missing or no string"));
     };
     match policy.issuer(name) {
         Some(issuer) => Ok(&issuer.keys),
-        None => Err(Refusal::with_detail(
-            Reason::IssuerNotTrusted,
-            format_args!("iss is {name}"),
-        )),
+        None => Err(Refusal::with_detail(Reason::IssuerNotTrusted, format_args!("iss is {name}"))),
     }
 }
 
@@ -164,12 +154,7 @@ pub(super) fn signing_key(
     algorithm: Algorithm,
     ring: &Arc<KeyRing>,
 ) -> Result<Arc<Key>, Failure> {
-    let needs = |otherwise| {
-        Failure::NeedsKeys(NeededKeys {
-            ring: Arc::clone(ring),
-            otherwise,
-        })
-    };
+    let needs = |otherwise| Failure::NeedsKeys(NeededKeys { ring: Arc::clone(ring), otherwise });
     let Some(keys) = ring.current() else {
         return Err(needs(None));
     };
@@ -177,10 +162,7 @@ pub(super) fn signing_key(
     match keys.select(key_id, algorithm) {
         Selection::Candidates(candidates) => {
             let input = jws.signing_input.as_bytes();
-            match candidates
-                .into_iter()
-                .find(|key| key.verify(algorithm, input, &jws.signature))
-            {
+            match candidates.into_iter().find(|key| key.verify(algorithm, input, &jws.signature)) {
                 Some(key) => Ok(key),
                 // A token that names no key may be signed with one that was published since.
                 None if key_id.is_none() => Err(needs(Some(Reason::SignatureInvalid.into()))),
@@ -194,10 +176,7 @@ pub(super) fn signing_key(
         .into()),
         Selection::OtherAlgorithm | Selection::Unknown => {
             let detail = format_args!("kid is {}", key_id.unwrap_or("absent"));
-            Err(needs(Some(Refusal::with_detail(
-                Reason::KeyUnknown,
-                detail,
-            ))))
+            Err(needs(Some(Refusal::with_detail(Reason::KeyUnknown, detail))))
         }
     }
 }
@@ -219,15 +198,10 @@ pub(super) fn demanded_confirmation(
     let confirmation = Confirmation::parse(cnf, settings.compat)?;
     match &settings.confirmation {
         AcceptedMethods::OneOf(accepted)
-            if !confirmation
-                .methods()
-                .any(|method| accepted.contains(&method)) =>
+            if !confirmation.methods().any(|method| accepted.contains(&method)) =>
         {
             let names: Vec<_> = confirmation.methods().map(|method| method.name()).collect();
-            Err(Refusal::with_detail(
-                Reason::ConfirmationNotAccepted,
-                names.join(", "),
-            ))
+            Err(Refusal::with_detail(Reason::ConfirmationNotAccepted, names.join(", ")))
         }
         AcceptedMethods::Any | AcceptedMethods::OneOf(_) => Ok(confirmation),
     }

@@ -33,18 +33,16 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
 
 /// Writes a file that must not exist yet and that nobody else can read.
 pub(crate) fn create_secret(path: &Path, content: &[u8]) -> Result<(), Fault> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(SECRET)
-        .open(path)
-        .map_err(|error| {
-            if error.kind() == ErrorKind::AlreadyExists {
-                Fault::of_file(path, "exists already, and a key is not overwritten")
-            } else {
-                Fault::of_file(path, error)
-            }
-        })?;
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(SECRET).open(path).map_err(
+            |error| {
+                if error.kind() == ErrorKind::AlreadyExists {
+                    Fault::of_file(path, "exists already, and a key is not overwritten")
+                } else {
+                    Fault::of_file(path, error)
+                }
+            },
+        )?;
     file.write_all(content)
         .and_then(|()| file.sync_all())
         .map_err(|error| Fault::of_file(path, error))
@@ -76,9 +74,7 @@ pub(crate) fn token(argument: Option<&str>) -> Result<String, Fault> {
             .map_err(|_| Fault::new("standard input is not text"))?,
     };
     match text.trim() {
-        "" => Err(Fault::new(
-            "no token: give it as the argument or on standard input",
-        )),
+        "" => Err(Fault::new("no token: give it as the argument or on standard input")),
         token => Ok(token.to_owned()),
     }
 }

@@ -14,15 +14,10 @@ const SHAPE: &str = "0000-00-00T00:00:00Z";
 const EXPECTED: &str = "expected seconds since 1970 or UTC as in 2026-01-31T12:00:00Z";
 
 /// The time now.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "the command may ask for the time, the core may not"
-)]
+#[allow(clippy::disallowed_methods, reason = "the command may ask for the time, the core may not")]
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| {
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-    })
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// For clap: a point in time.
@@ -39,9 +34,7 @@ pub(crate) fn parse(text: &str) -> Result<Timestamp, &'static str> {
         .and_then(|epoch| epoch.diff(&*Asn1Time::from_str_x509(&digits)?))
         .ok()
         .and_then(|since| {
-            i64::from(since.days)
-                .checked_mul(DAY)?
-                .checked_add(i64::from(since.secs))
+            i64::from(since.days).checked_mul(DAY)?.checked_add(i64::from(since.secs))
         })
         .ok_or(EXPECTED)
 }

@@ -6,12 +6,7 @@ use openssl::asn1::Asn1Time;
 /// The months as OpenSSL writes them.
 const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
 
-const UNITS: &[(u64, &str)] = &[
-    (86_400, "day"),
-    (3_600, "hour"),
-    (60, "minute"),
-    (1, "second"),
-];
+const UNITS: &[(u64, &str)] = &[(86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")];
 
 /// `time`, and how far it is from `now`.
 pub(crate) fn moment(time: Timestamp, now: Timestamp) -> String {
@@ -44,11 +39,7 @@ fn span(seconds: u64) -> String {
 /// A time in UTC (RFC 3339); past the year 9999 in seconds.
 fn utc(time: Timestamp) -> String {
     let text = Asn1Time::from_unix(time).map(|time| time.to_string());
-    let parts: Vec<_> = text
-        .as_deref()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
+    let parts: Vec<_> = text.as_deref().unwrap_or_default().split_whitespace().collect();
     match parts.as_slice() {
         [month, day, clock, year, ..] => {
             let place = MONTHS.find(month).and_then(|place| place.checked_div(3));
@@ -70,9 +61,6 @@ mod tests {
         assert_eq!(utc(i64::MAX), "9223372036854775807 s after 1970");
         assert_eq!(moment(60, 0), "1970-01-01T00:01:00Z, in 1 minute");
         assert_eq!(moment(0, 0), "1970-01-01T00:00:00Z, now");
-        assert_eq!(
-            moment(0, 2 * 86_400 + 3_600 + 5),
-            "1970-01-01T00:00:00Z, 2 days 1 hour ago"
-        );
+        assert_eq!(moment(0, 2 * 86_400 + 3_600 + 5), "1970-01-01T00:00:00Z, 2 days 1 hour ago");
     }
 }

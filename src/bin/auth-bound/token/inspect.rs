@@ -97,9 +97,7 @@ fn shown(part: &Result<Object, String>) -> String {
 fn lifetime(claims: &Object, now: Timestamp) -> Vec<String> {
     let line = |(name, words): (&str, &str)| {
         let value = claims.get(name)?;
-        let time = value
-            .as_i64()
-            .or_else(|| value.as_f64().map(|time| time as i64));
+        let time = value.as_i64().or_else(|| value.as_f64().map(|time| time as i64));
         Some(match time {
             Some(time) => format!("{words} {}", words::moment(time, now)),
             None => format!("{words} at no time: {name} is no number"),
@@ -131,11 +129,7 @@ fn binding(claims: &Object) -> String {
                 let thumbprint = claim.get(method.member()).and_then(Value::as_str);
                 format!("{} {}", method.name(), thumbprint.unwrap_or_default())
             };
-            confirmation
-                .methods()
-                .map(line)
-                .collect::<Vec<_>>()
-                .join("\n")
+            confirmation.methods().map(line).collect::<Vec<_>>().join("\n")
         }
         Err(_) => "something that cannot be proved: see the confirmation below".to_owned(),
     }
@@ -147,32 +141,21 @@ fn checks(
     named: Option<&str>,
     now: Timestamp,
 ) -> Result<Vec<String>, Fault> {
-    let certificate = arguments
-        .cert
-        .as_deref()
-        .map(files::certificate)
-        .transpose()?;
-    let possessions = Possessions {
-        certificate: certificate.as_ref(),
-    };
+    let certificate = arguments.cert.as_deref().map(files::certificate).transpose()?;
+    let possessions = Possessions { certificate: certificate.as_ref() };
     let ring = match &arguments.jwks {
         Some(path) => KeyRing::holding(files::key_set(path)?),
         None => KeyRing::new(),
     };
     // What is not asked about is taken as the token has it, and shown as not checked.
     let issuer = arguments.issuer.as_deref().or(named).unwrap_or_default();
-    let policy = Policy::new()
-        .map_err(Fault::new)?
-        .trust(issuer, Arc::new(ring));
+    let policy = Policy::new().map_err(Fault::new)?.trust(issuer, Arc::new(ring));
     let policy = match &arguments.audience {
         Some(audience) => policy.audience(audience),
         None => policy.with(|settings| settings.audience = Audience::Any),
     };
     let findings = examine(token, &policy, &possessions, now);
-    Ok(findings
-        .iter()
-        .map(|finding| line(finding, arguments))
-        .collect())
+    Ok(findings.iter().map(|finding| line(finding, arguments)).collect())
 }
 
 fn line(finding: &Finding, arguments: &Arguments) -> String {

@@ -46,14 +46,8 @@ pub(crate) struct Arguments {
 
 pub(crate) fn verify(arguments: &Arguments) -> Result<(), Fault> {
     let keys = files::key_set(&arguments.jwks)?;
-    let certificate = arguments
-        .cert
-        .as_deref()
-        .map(files::certificate)
-        .transpose()?;
-    let possessions = Possessions {
-        certificate: certificate.as_ref(),
-    };
+    let certificate = arguments.cert.as_deref().map(files::certificate).transpose()?;
+    let possessions = Possessions { certificate: certificate.as_ref() };
     let unused: Vec<_> = keys.skipped().to_vec();
     let policy = Policy::new()
         .map_err(Fault::new)?
@@ -61,12 +55,7 @@ pub(crate) fn verify(arguments: &Arguments) -> Result<(), Fault> {
         .audience(&arguments.audience)
         .with(|settings| settings.bearer.0 = arguments.bearer);
     let token = files::token(arguments.token.as_deref())?;
-    match judge(
-        &token,
-        &policy,
-        &possessions,
-        arguments.at.unwrap_or_else(time::now),
-    ) {
+    match judge(&token, &policy, &possessions, arguments.at.unwrap_or_else(time::now)) {
         Ok(verified) => {
             output::print(&format!("{:#}", serde_json::json!(verified.claims())))?;
             output::note(format_args!("accepted, {}", proof(&verified)));
@@ -95,9 +84,9 @@ fn judge(
     let verified = token::verify(token, policy, now).map_err(|failure| match failure {
         Failure::Refused(refusal) => refusal,
         // There are no newer keys than those of the file.
-        Failure::NeedsKeys(needed) => needed
-            .otherwise
-            .unwrap_or_else(|| Reason::KeysUnavailable.into()),
+        Failure::NeedsKeys(needed) => {
+            needed.otherwise.unwrap_or_else(|| Reason::KeysUnavailable.into())
+        }
     })?;
     verified.judge(policy, possessions, now)?;
     Ok(verified)

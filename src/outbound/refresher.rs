@@ -1,0 +1,293 @@
+//! The threads that keep issuers' keys current. Keys go on working while fetching them fails, up
+//! to a limit.
+#![allow(clippy::disallowed_methods, reason = "this module keeps time and threads")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::load::{self, LoadError};
+use super::{Fetcher, KeyMemory, Level, Log, Source};
+use crate::directive::value::KeyLocation;
+use crate::jose::{KeyFault, KeySet};
+
+/// How often a file is looked at for changes.
+const FILE_INTERVAL: Duration = Duration::from_secs(1);
+/// How long stopping waits for a thread that is in the middle of a fetch.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// Doublings of the pause after failures.
+const MAX_DOUBLINGS: u32 = 10;
+
+/// The timing of refreshes.
+#[derive(Clone, Copy, Debug)]
+pub struct Refresh {
+    /// From one success to the next fetch.
+    pub interval: Duration,
+    /// The least time between fetches, and the first pause after a failure.
+    pub cooldown: Duration,
+    /// How long keys are used without having been confirmed.
+    pub stale: Duration,
+}
+
+/// What the threads work with.
+#[derive(Clone)]
+pub struct Means {
+    /// When to fetch.
+    pub refresh: Refresh,
+    /// How to fetch.
+    pub fetcher: Arc<Fetcher>,
+    /// What the server's other processes have fetched.
+    pub memory: Arc<KeyMemory>,
+    /// Where to report.
+    pub log: Log,
+}
+
+/// The threads that tend sources, one for each. To be made in the process that serves requests,
+/// after it was forked.
+pub struct Refreshers {
+    sources: Vec<Arc<Source>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Refreshers {
+    /// Starts tending `sources`.
+    ///
+    /// # Errors
+    /// The system's, if a thread cannot be started.
+    pub fn start(sources: &[Arc<Source>], means: &Means) -> std::io::Result<Self> {
+        let mut started = Self { sources: sources.to_vec(), threads: Vec::new() };
+        for source in sources {
+            source.begin();
+            let tender = Tender::new(Arc::clone(source), means.clone());
+            let thread =
+                thread::Builder::new().name("bound-keys".to_owned()).spawn(move || tender.run())?;
+            started.threads.push(thread);
+        }
+        Ok(started)
+    }
+}
+
+impl Drop for Refreshers {
+    /// Stops the threads. One that is waiting for a server is given up after a while: the
+    /// process ends anyway.
+    fn drop(&mut self) {
+        for source in &self.sources {
+            source.stop();
+        }
+        let begun = Instant::now();
+        for thread in self.threads.drain(..) {
+            while !thread.is_finished() && begun.elapsed() < STOP_PATIENCE {
+                thread::sleep(Duration::from_millis(5));
+            }
+            if thread.is_finished() {
+                // A panic in it has been reported by the panic hook.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// One thread's work.
+struct Tender {
+    source: Arc<Source>,
+    means: Means,
+    failures: u32,
+    /// When the keys in use were last known to be right.
+    confirmed: Instant,
+    /// The last failure reported; the same is not reported for a file at every look.
+    complaint: String,
+    /// The keys reported as not used.
+    skipped: Vec<(Option<String>, KeyFault)>,
+}
+
+impl Tender {
+    fn new(source: Arc<Source>, means: Means) -> Self {
+        let confirmed = Instant::now();
+        Self {
+            source,
+            means,
+            failures: 0,
+            confirmed,
+            complaint: String::new(),
+            skipped: Vec::new(),
+        }
+    }
+
+    fn run(self) {
+        match self.source.location().clone() {
+            KeyLocation::File(path) => self.watch(&path),
+            KeyLocation::Uri(_) | KeyLocation::Discovery(_) => self.poll(),
+        }
+    }
+
+    /// Fetches on schedule and when asked.
+    fn poll(mut self) {
+        let mut due = self.recall();
+        while self.source.sleep_until(self.earlier_of_deadline_and(due)) {
+            let outcome = load::from_network(self.source.location(), &self.means.fetcher);
+            let outcome = outcome.map(|(keys, document)| {
+                self.means.memory.store(&self.place(), since_epoch(), &document);
+                Some(keys)
+            });
+            let pause = self.conclude(outcome);
+            let interval = self.means.refresh.interval;
+            due = after(if self.failures == 0 { jittered(interval) } else { pause });
+            self.forget_stale();
+        }
+    }
+
+    /// Begins with what another process of this server has fetched; returns when to fetch next.
+    fn recall(&mut self) -> Instant {
+        let now = Instant::now();
+        let Some(record) = self.means.memory.load(&self.place()) else { return now };
+        let age = since_epoch().saturating_sub(record.fetched);
+        let (Ok(keys), Some(fetched)) = (KeySet::parse(&record.document), now.checked_sub(age))
+        else {
+            return now;
+        };
+        if age >= self.means.refresh.stale {
+            return now;
+        }
+        self.report(&keys);
+        self.source.ring().replace(keys);
+        self.confirmed = fetched;
+        fetched.checked_add(jittered(self.means.refresh.interval)).unwrap_or(now)
+    }
+
+    /// Reads the file when it has changed.
+    fn watch(mut self, path: &Path) {
+        let mut seen = None;
+        let mut due = Instant::now();
+        while self.source.sleep_until(due) {
+            let stamp = load::stamp(path);
+            let unchanged = stamp.is_some() && seen.as_ref() == Some(&stamp) && self.failures == 0;
+            let outcome = if unchanged { Ok(None) } else { load::from_file(path).map(Some) };
+            seen = Some(stamp);
+            self.conclude(outcome);
+            self.forget_stale();
+            due = after(FILE_INTERVAL);
+        }
+    }
+
+    /// Puts new keys in place or reports why there are none; returns the pause before the next
+    /// fetch that a request may cause.
+    fn conclude(&mut self, outcome: Result<Option<KeySet>, LoadError>) -> Duration {
+        let pause = match outcome {
+            Ok(keys) => {
+                self.failures = 0;
+                self.confirmed = Instant::now();
+                self.complaint.clear();
+                if let Some(keys) = keys {
+                    self.report(&keys);
+                    self.source.ring().replace(keys);
+                }
+                self.shortest_pause()
+            }
+            Err(error) => {
+                self.failures = self.failures.saturating_add(1);
+                self.complain(&error);
+                self.longer_pause()
+            }
+        };
+        self.source.finish(self.failures == 0, pause);
+        pause
+    }
+
+    fn is_file(&self) -> bool {
+        matches!(self.source.location(), KeyLocation::File(_))
+    }
+
+    fn shortest_pause(&self) -> Duration {
+        if self.is_file() { FILE_INTERVAL } else { self.means.refresh.cooldown }
+    }
+
+    /// Doubled with every failure, up to the interval of refreshes.
+    fn longer_pause(&self) -> Duration {
+        let shortest = self.shortest_pause();
+        let doublings = self.failures.saturating_sub(1).min(MAX_DOUBLINGS);
+        let longest =
+            if self.is_file() { FILE_INTERVAL } else { self.means.refresh.interval.max(shortest) };
+        shortest.saturating_mul(1_u32.wrapping_shl(doublings)).min(longest)
+    }
+
+    fn report(&mut self, keys: &KeySet) {
+        if self.skipped != keys.skipped() {
+            for (id, fault) in keys.skipped() {
+                let id = id.as_deref().unwrap_or("without kid").escape_default().to_string();
+                self.log(
+                    Level::Warn,
+                    &format!("AB2003 key-skipped: {}: key {id} is not used: {fault}", self.place()),
+                );
+            }
+            self.skipped = keys.skipped().to_vec();
+        }
+        self.log(
+            Level::Info,
+            &format!("AB2001 keys-refreshed: {}: {} keys", self.place(), keys.keys().len()),
+        );
+    }
+
+    fn log(&self, level: Level, line: &str) {
+        (self.means.log)(level, line);
+    }
+
+    fn complain(&mut self, error: &LoadError) {
+        let complaint = error.to_string();
+        if !self.is_file() || complaint != self.complaint {
+            let having = if self.source.ring().current().is_some() {
+                "the keys known go on being used"
+            } else {
+                "no keys are known"
+            };
+            self.log(Level::Warn, &format!("AB2002 refresh-failed: {complaint}; {having}"));
+            self.complaint = complaint;
+        }
+    }
+
+    /// Without keys there is nothing to forget, and so no deadline.
+    fn earlier_of_deadline_and(&self, due: Instant) -> Instant {
+        if self.source.ring().current().is_some() { due.min(self.deadline()) } else { due }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.confirmed.checked_add(self.means.refresh.stale).unwrap_or(self.confirmed)
+    }
+
+    /// Keys that nobody has confirmed for too long may have been withdrawn.
+    fn forget_stale(&self) {
+        if Instant::now() >= self.deadline() && self.source.ring().current().is_some() {
+            self.source.ring().clear();
+            let line = format!(
+                "AB2004 keys-stale: {}: not confirmed for jwks-stale and used no more",
+                self.place()
+            );
+            self.log(Level::Error, &line);
+        }
+    }
+
+    fn place(&self) -> String {
+        match self.source.location() {
+            KeyLocation::File(path) => path.display().to_string(),
+            KeyLocation::Uri(url) | KeyLocation::Discovery(url) => url.to_string(),
+        }
+    }
+}
+
+fn after(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or(now)
+}
+
+/// `duration`, give or take a tenth, so that a fleet does not come all at once.
+fn jittered(duration: Duration) -> Duration {
+    let mut byte = [0_u8; 1];
+    // Without randomness there is no jitter, which is no reason to fail.
+    let _ = openssl::rand::rand_bytes(&mut byte);
+    let [byte] = byte;
+    duration.mul_f64(f64::from(byte).mul_add(0.2 / 255.0, 0.9))
+}
+
+fn since_epoch() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}

@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Runs every test: formatting, lints and documentation, the library, the command, both modules in
+# real servers, the demo. Installs what it lacks from Debian and says what.
+#
+#   ./test.sh           everything
+#   ./test.sh --quick   without valgrind and the demo
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+quick=
+case ${1:-} in
+    '') ;;
+    --quick) quick=1 ;;
+    *) echo "test.sh: unknown argument $1" >&2; exit 2 ;;
+esac
+
+. scripts/packages.sh
+need_to_build httpd
+need_to_build nginx
+need_to_run httpd
+need_to_run nginx
+need /usr/lib/python3/dist-packages/pytest python3-pytest "runs the scenarios"
+need /usr/lib/python3/dist-packages/cryptography python3-cryptography "makes the scenarios' tokens"
+need valgrind valgrind "looks for leaks"
+need nm binutils "lists exported symbols"
+install_needed
+
+step() { printf '\n=== %s\n' "$1"; }
+
+step "formatting, lints, documentation"
+cargo fmt --check
+for features in "" "--features httpd" "--features nginx"; do
+    # shellcheck disable=SC2086
+    cargo clippy --quiet --all-targets $features -- -D warnings
+done
+RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
+
+step "the library and the command"
+cargo test --quiet
+cargo test --quiet --lib --no-default-features --features httpd --target-dir target/httpd
+cargo test --quiet --lib --no-default-features --features nginx --target-dir target/nginx
+
+step "building the modules"
+cargo --quiet httpd
+cargo --quiet nginx
+cargo --quiet build --release --bin auth-bound
+# The same with a way to make the core panic, for the test of the boundary.
+for server in httpd nginx; do
+    cargo build --quiet --lib --no-default-features --features "$server,fault-injection" --target-dir "target/$server-fault"
+done
+export AUTH_BOUND_HTTPD_FAULT_SO=$PWD/target/httpd-fault/debug/mod_auth_bound.so
+export AUTH_BOUND_NGINX_FAULT_SO=$PWD/target/nginx-fault/debug/ngx_http_auth_bound_module.so
+
+step "the scenarios in httpd (event, prefork) and NGINX"
+/usr/bin/python3 -m pytest tests -q -p no:cacheprovider ${quick:+-k "not valgrind"}
+
+if [ -z "$quick" ]; then
+    step "the demo"
+    for server in httpd nginx; do
+        ./demo.sh --once --server $server >"target/demo-$server.txt" || { cat "target/demo-$server.txt"; exit 1; }
+        tail -n 1 "target/demo-$server.txt"
+    done
+fi
+printf '\nall tests passed\n'
