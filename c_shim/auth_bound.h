@@ -43,14 +43,16 @@ typedef struct {
     /* A configuration, and its end with all of its scopes and requirements. */
     ab_configuration *(*configuration_new)(void);
     void (*configuration_free)(ab_configuration *);
-    /* A new scope; NULL only if memory or the core fails, and the server must not start. */
+    /* A new scope; NULL once the configuration is settled, or if memory or the core fails. */
     ab_scope *(*scope_new)(ab_configuration *);
     /* Takes a directive by its number; NULL, or what is wrong with it (ends with NUL, valid until
      * the next call on this configuration). */
     const char *(*scope_set)(ab_configuration *, ab_scope *, size_t directive, const ab_text *arguments, size_t count);
-    /* The scope that holds where `inner` stands inside of `outer`: the same each time. Safe to
-     * call while requests are served. */
-    ab_scope *(*scope_merge)(ab_configuration *, ab_scope *outer, ab_scope *inner);
+    /* The scope that holds where `inner` stands inside of `outer`: the same each time, and the
+     * configuration's, unless *given is set: then it is the caller's to free. Safe to call while
+     * requests are served. */
+    ab_scope *(*scope_merge)(ab_configuration *, ab_scope *outer, ab_scope *inner, int *given);
+    void (*scope_free)(ab_scope *);
     /* NULL if tokens can be checked here, or what is missing (as for scope_set). */
     const char *(*scope_complete)(ab_configuration *, ab_scope *);
     /* A toggle or a word of a scope, by the directive's number; see directives.def. */
@@ -63,14 +65,16 @@ typedef struct {
     const char *(*configuration_settle)(ab_configuration *);
     /* The memory of issuers' keys that the processes share, as a file descriptor: `inherited` of an
      * earlier reading by this server, or a new one if that is negative. It stays open for good. To
-     * be called before the processes are forked. Negative if it fails: see *message (as for scope_set). */
-    int (*configuration_memory)(ab_configuration *, int inherited, const char **message);
+     * be called before the processes are forked. Negative if there is none: then each process
+     * fetches for itself. */
+    int (*configuration_memory)(ab_configuration *, int inherited);
     /* Whether an incoming header of this name is to be removed. */
     int (*strips)(const ab_configuration *, const char *name, size_t size);
 
     /* Starts what a serving process needs, after the fork; `global` is the outermost scope.
      * NULL if it fails; the reason has been logged. All signals must be blocked meanwhile. */
     ab_process *(*process_start)(ab_configuration *, ab_scope *global, ab_log *, void *server);
+    /* Ends its threads. Frees nothing, so that it may run in a signal handler: the process ends. */
     void (*process_stop)(ab_process *);
 
     /* One TLS connection's client. */
@@ -98,11 +102,12 @@ typedef struct {
     /* What a grant or a refusal does; 0 when there is no more. */
     int (*decision_effect)(const ab_decision *, size_t index, ab_effect *);
 
-    /* A Require line by its name (bound-scope, bound-claim, bound-proof); NULL with *message set
-     * if it is wrong (as for scope_set). */
+    /* A Require line by its name (bound-scope, bound-claim, bound-proof), negated or not; NULL with
+     * *message set if it is wrong (as for scope_set). */
     ab_requirement *(*requirement_new)(ab_configuration *, const char *name, const ab_text *arguments, size_t count,
-                                       const char **message);
-    /* Whether a grant suffices; the decision remembers what was missing. */
+                                       int negated, const char **message);
+    /* Whether a grant suffices: 1, or 0 and the decision remembers what was missing; negative if
+     * that cannot be told, which must not be taken for either, negated as the line may be. */
     int (*requirement_holds)(const ab_requirement *, ab_decision *);
     /* Whether a grant meets every requirement that the scope itself has (NGINX); if not, the
      * decision is a refusal from here on. */

@@ -32,6 +32,10 @@ _Static_assert(sizeof(module) == 112 && offsetof(module, module_index) == 8 && o
 
 static const char auth_type[] = "Bound";
 
+/* httpd hands over so many words of a directive and drops the rest in silence (AP_MAX_ARGC, which
+ * it keeps to itself). */
+#define MAX_WORDS 64
+
 /* Set whenever the configuration is read: the module may be loaded anew for it, or not. */
 static const ab_core *core;
 static ab_configuration *configuration;
@@ -59,10 +63,20 @@ static void *create_scope(apr_pool_t *pool, char *place)
     return core->scope_new(configuration);
 }
 
+static apr_status_t free_scope(void *scope)
+{
+    core->scope_free(scope);
+    return APR_SUCCESS;
+}
+
 /* Runs for most requests; the core has the result ready. */
 static void *merge_scopes(apr_pool_t *pool, void *outer, void *inner)
 {
-    return core->scope_merge(configuration, outer, inner);
+    int given = 0;
+    ab_scope *scope = core->scope_merge(configuration, outer, inner, &given);
+    if (given)
+        apr_pool_cleanup_register(pool, scope, free_scope, apr_pool_cleanup_null);
+    return scope;
 }
 
 static ab_text *texts(apr_pool_t *pool, int count, char *const words[])
@@ -78,9 +92,12 @@ static ab_text *texts(apr_pool_t *pool, int count, char *const words[])
 static const char *set(cmd_parms *cmd, void *scope, int count, char *const words[])
 {
     int process_wide = (cmd->cmd->req_override & ACCESS_CONF) == 0;
-    const char *error = ap_check_cmd_context(cmd, process_wide ? GLOBAL_ONLY : NOT_IN_LIMIT);
+    /* AllowOverrideList could name any directive. */
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | (process_wide ? GLOBAL_ONLY : NOT_IN_LIMIT));
     if (error)
         return error;
+    if (count >= MAX_WORDS)
+        return apr_psprintf(cmd->pool, "%s: got %d words or more, expected fewer", cmd->cmd->name, MAX_WORDS);
     error = core->scope_set(configuration, scope, (size_t)cmd->info, texts(cmd->temp_pool, count, words), (size_t)count);
     return error ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", error, NULL) : NULL;
 }
@@ -113,6 +130,16 @@ static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
 {
     const ap_directive_t *place = find_auth_type(ap_conftree);
     const char *error = place ? core->configuration_complete(configuration) : NULL;
+
+    for (server_rec *each = s; each; each = each->next) {
+        core_server_config *settings = ap_get_core_module_config(each->module_config);
+        if (settings->merge_trailers != AP_MERGE_TRAILERS_ENABLE)
+            continue;
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, each,
+                     "MergeTrailers: got \"on\", expected off: trailers would bring in the names that are stripped "
+                     "from headers");
+        return HTTP_INTERNAL_SERVER_ERROR;
+    }
     if (!error)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s:%d: AuthType Bound: %s", place->filename, place->line_num, error);
@@ -129,7 +156,7 @@ static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serv
     apr_pool_userdata_get(&memory, note, s->process->pool);
     if (!error) {
         int inherited = memory ? *(int *)memory : -1;
-        int descriptor = core->configuration_memory(configuration, inherited, &error);
+        int descriptor = core->configuration_memory(configuration, inherited);
         if (!memory && descriptor >= 0)
             apr_pool_userdata_set(apr_pmemdup(s->process->pool, &descriptor, sizeof(descriptor)), note, NULL,
                                   s->process->pool);
@@ -151,7 +178,6 @@ static void write_log(void *server, uint32_t level, const char *line)
 static apr_status_t stop_process(void *unused)
 {
     core->process_stop(process);
-    process = NULL;
     return APR_SUCCESS;
 }
 
@@ -227,10 +253,10 @@ static void apply(request_rec *r, const ab_effect *effect)
         apr_table_setn(r->headers_in, effect->name, effect->value);
         break;
     case AB_RESPONSE_HEADER:
-        apr_table_addn(r->err_headers_out, effect->name, effect->value);
+        apr_table_setn(r->err_headers_out, effect->name, effect->value);
         break;
     case AB_USER:
-        r->user = (char *)effect->value;
+        r->user = apr_pstrdup(r->pool, effect->value); /* other modules change it in place */
         break;
     }
 }
@@ -268,9 +294,19 @@ static int strip(request_rec *r)
     return DECLINED;
 }
 
+static int asks_for_token(request_rec *r)
+{
+    const char *type = ap_auth_type(r);
+    return type && !ap_cstr_casecmp(type, auth_type);
+}
+
+/* After mod_ssl's access check, which may have asked for a certificate only now. With SSLUserName it
+ * has named a user too; a certificate is no token. */
 static int export_after_access(request_rec *r)
 {
     export_client(r);
+    if (asks_for_token(r))
+        r->user = NULL;
     return DECLINED;
 }
 
@@ -309,10 +345,10 @@ static int add_authorization(void *data, const char *name, const char *value)
 
 static int authenticate(request_rec *r)
 {
-    const char *type = ap_auth_type(r);
-    if (!type || ap_cstr_casecmp(type, auth_type))
+    if (!asks_for_token(r))
         return DECLINED;
 
+    r->user = NULL;
     apr_array_header_t *values = apr_array_make(r->pool, 1, sizeof(ab_text));
     apr_table_do(add_authorization, values, r->headers_in, "Authorization", NULL);
     const char *realm = ap_auth_name(r);
@@ -345,7 +381,20 @@ static authz_status check_requirement(request_rec *r, const char *line, const vo
     request *own = ap_get_module_config(r->request_config, &auth_bound_module);
     if (!own || core->decision_state(own->decision) != AB_GRANT)
         return AUTHZ_DENIED_NO_USER;
-    return core->requirement_holds(requirement, own->decision) ? AUTHZ_GRANTED : AUTHZ_DENIED;
+    int holds = core->requirement_holds(requirement, own->decision);
+    return holds > 0 ? AUTHZ_GRANTED : holds ? AUTHZ_GENERAL_ERROR : AUTHZ_DENIED;
+}
+
+/* Whether not to meet the requirement is what is asked for: then it tells a client nothing. */
+static int is_negated(apr_pool_t *pool, const ap_directive_t *directive)
+{
+    const char *args = directive->args;
+    if (!ap_cstr_casecmp(ap_getword_conf(pool, &args), "not"))
+        return 1;
+    for (directive = directive->parent; directive; directive = directive->parent)
+        if (!ap_cstr_casecmp(directive->directive, "<RequireNone"))
+            return 1;
+    return 0;
 }
 
 static const char *parse_requirement(cmd_parms *cmd, const char *line, const void **requirement)
@@ -353,8 +402,11 @@ static const char *parse_requirement(cmd_parms *cmd, const char *line, const voi
     char **words;
     int count = 0;
     void *name = NULL;
-    const char *error = NULL;
+    /* A requirement lives as long as the configuration, which .htaccess is read long after. */
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS);
 
+    if (error)
+        return error;
     apr_pool_userdata_get(&name, AUTHZ_PROVIDER_NAME_NOTE, cmd->temp_pool);
     apr_array_header_t *list = apr_array_make(cmd->temp_pool, 4, sizeof(char *));
     while (*line) {
@@ -364,7 +416,8 @@ static const char *parse_requirement(cmd_parms *cmd, const char *line, const voi
     }
     words = (char **)list->elts;
     count = list->nelts;
-    *requirement = core->requirement_new(configuration, name, texts(cmd->temp_pool, count, words), (size_t)count, &error);
+    *requirement = core->requirement_new(configuration, name, texts(cmd->temp_pool, count, words), (size_t)count,
+                                         is_negated(cmd->temp_pool, cmd->directive), &error);
     return *requirement ? NULL : apr_pstrcat(cmd->pool, "Require ", name, ": ", error ? error : "failed", NULL);
 }
 

@@ -48,6 +48,11 @@ static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
         own->file = cf->conf_file->file.name.data;
         own->line = cf->conf_file->line;
     }
+#if (NGX_THREADS)
+    /* Here already, for the line in NGINX's message if nobody defines the pool. */
+    if (command->offset == AB_DIRECTIVE_THREAD_POOL && !ngx_thread_pool_add(cf, &words[1]))
+        return NGX_CONF_ERROR;
+#endif
     if (command->offset == AB_DIRECTIVE_EXPORT_CLAIM && count == 2)
         return ab_add_exported(cf, &words[2]);
     return NGX_CONF_OK;
@@ -106,7 +111,6 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
 #if (NGX_THREADS)
     ab_text word = core->scope_word(http->configuration, own->scope, AB_DIRECTIVE_THREAD_POOL);
     ngx_str_t name = {word.size, (u_char *)word.data};
-    /* NGINX refuses to start if nobody defines the pool. */
     own->pool = ngx_thread_pool_add(cf, &name);
     return own->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
 #else
@@ -123,7 +127,7 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
 
     /* Where nothing is said the outer scope itself holds, so that an internal redirect between two
      * such locations keeps its decision. */
-    own->scope = own->scope ? core->scope_merge(http->configuration, around->scope, own->scope) : around->scope;
+    own->scope = own->scope ? core->scope_merge(http->configuration, around->scope, own->scope, NULL) : around->scope;
     if (!own->scope)
         return NGX_CONF_ERROR;
     if (!own->file) {
@@ -134,6 +138,9 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
 }
 
+/* What the workers know of issuers' keys, from one reading of the configuration to the next. */
+static int memory = -1;
+
 static ngx_int_t settle(ngx_conf_t *cf)
 {
     ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
@@ -143,6 +150,8 @@ static ngx_int_t settle(ngx_conf_t *cf)
         ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s", error);
         return NGX_ERROR;
     }
+    /* NGINX opens the new module before it closes the old one, so that this static survives. */
+    memory = core->configuration_memory(http->configuration, memory);
     return ab_handle_requests(cf);
 }
 
@@ -176,18 +185,15 @@ static ngx_int_t start_process(ngx_cycle_t *cycle)
     return http->process ? NGX_OK : NGX_ERROR;
 }
 
-/* After the thread pools have ended, so that no decision waits any more. */
 static void stop_process(ngx_cycle_t *cycle)
 {
     ab_main *http = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_auth_bound_module);
 
-    if (http) {
+    if (http)
         core->process_stop(http->process);
-        http->process = NULL;
-    }
 }
 
-/* --- the module --- */
+/* --- the modules --- */
 
 static ngx_http_module_t steps = {
     .preconfiguration = ab_add_variables,
@@ -204,5 +210,15 @@ ngx_module_t ngx_http_auth_bound_module = {
     .commands = directives,
     .type = NGX_HTTP_MODULE,
     .init_process = start_process,
+};
+
+/* In front of NGINX's thread pools in the list of modules, since these end by waiting for their
+ * tasks, and tasks of ours wait for keys until the process is stopped. */
+static ngx_core_module_t stop = {.name = ngx_string("auth_bound_stop")};
+
+ngx_module_t ngx_auth_bound_stop_module = {
+    NGX_MODULE_V1,
+    .ctx = &stop,
+    .type = NGX_CORE_MODULE,
     .exit_process = stop_process,
 };

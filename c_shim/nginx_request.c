@@ -1,9 +1,10 @@
 /* Requests in NGINX: headers in, the decision, headers out.
  *
  * Phases: POST_READ strips what only we may say, once per request. PREACCESS tells the backend of
- * the client's certificate. ACCESS decides, before NGINX's own modules do. PRECONTENT is reached
- * only by requests that were let in. Subrequests are not checked: NGINX skips their access phase
- * for every module, and what they may see was decided for the request they belong to. */
+ * the client's certificate. ACCESS decides, before the other modules, so that they know who asks;
+ * under `satisfy any` a refusal is put off until they all have refused. Subrequests are not
+ * checked: NGINX skips their access phase for every module, and what they may see was decided for
+ * the request they belong to. */
 
 #include "nginx.h"
 
@@ -12,10 +13,8 @@
 typedef struct {
     ab_decision *decision;
     ab_scope *scope;        /* where it was made; another scope decides anew */
-    ngx_uint_t uri_changes; /* at the last refusal: tells one run through the phases from the next */
     unsigned waiting : 1;   /* a thread works on the decision: hands off */
-    unsigned concluded : 1; /* it stands, and is logged or exported */
-    unsigned overruled : 1; /* `satisfy any`, and somebody else let the request in */
+    unsigned concluded : 1; /* it stands, and is exported or logged */
 } decided;
 
 static ngx_http_output_header_filter_pt next_header_filter;
@@ -144,7 +143,7 @@ static decided *newest(ngx_http_request_t *r)
 ab_decision *ab_decision_of(ngx_http_request_t *r)
 {
     decided *own = newest(r);
-    return own && own->concluded && !own->overruled ? own->decision : NULL;
+    return own && own->concluded ? own->decision : NULL;
 }
 
 static decided *decide(ngx_http_request_t *r)
@@ -222,21 +221,18 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own) { return NGX_
 #endif
 
 /* Whether NGINX is to make the response: with the operator's own error page (the condition is
- * that of ngx_http_special_response_handler), after auth_delay, or if under `satisfy any` another
- * module may still let the request in. */
-static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_int_t status)
+ * that of ngx_http_special_response_handler), after auth_delay, or with another module's status. */
+static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_uint_t status)
 {
     ngx_http_core_loc_conf_t *place = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
-    if (place->satisfy == NGX_HTTP_SATISFY_ANY && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
-        return 1;
-    if (place->auth_delay && status == NGX_HTTP_UNAUTHORIZED)
+    if ((r->access_code && r->access_code != status) || (place->auth_delay && status == NGX_HTTP_UNAUTHORIZED))
         return 1;
     if (r->error_page || !place->error_pages || r->uri_changes == 0)
         return 0;
     ngx_http_err_page_t *pages = place->error_pages->elts;
     for (ngx_uint_t i = 0; i < place->error_pages->nelts; i++)
-        if (pages[i].status == status)
+        if ((ngx_uint_t)pages[i].status == status)
             return 1;
     return 0;
 }
@@ -244,33 +240,33 @@ static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_int_t status)
 static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 {
     static ngx_str_t json = ngx_string("application/json");
-    ngx_int_t status = core->decision_status(own->decision);
+    ngx_uint_t status = (ngx_uint_t)core->decision_status(own->decision);
     ab_text body = core->decision_body(own->decision);
     ngx_http_complex_value_t text;
+    uint32_t level = AB_LOG_ERROR;
+    const char *line = core->decision_line(own->decision, &level);
 
-    own->uri_changes = r->uri_changes;
-    own->overruled = 0;
+    if (!own->concluded)
+        ngx_log_error(ab_level(level), r->connection->log, 0, "%s",
+                      line ? line : "AB1902 internal-error: no decision; see the AB lines since the start");
+    own->concluded = 1;
     if (is_for_nginx(r, status))
-        return status;
+        return (ngx_int_t)status;
     ngx_memzero(&text, sizeof(text));
     text.value.data = (u_char *)body.data;
     text.value.len = body.size;
-    r->err_status = (ngx_uint_t)status; /* also inside of an error page with a status of its own */
-    r->expect_tested = 1;               /* nobody wants the body */
-    ngx_http_finalize_request(r, ngx_http_send_response(r, (ngx_uint_t)status, &json, &text));
+    r->access_code = 0;
+    r->err_status = status; /* also inside of an error page with a status of its own */
+    r->expect_tested = 1;   /* nobody wants the body */
+    ngx_http_finalize_request(r, ngx_http_send_response(r, status, &json, &text));
     return NGX_DONE;
 }
 
-/* Logs or exports what has been decided. */
-static ngx_int_t conclude(ngx_http_request_t *r, decided *own)
+static ngx_int_t grant(ngx_http_request_t *r, decided *own)
 {
+    if (!own->concluded && export_headers(r, own->decision) != NGX_OK)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
     own->concluded = 1;
-    if (core->decision_state(own->decision) == AB_GRANT && core->decision_suffices(own->decision))
-        return export_headers(r, own->decision);
-    uint32_t level = AB_LOG_ERROR;
-    const char *line = core->decision_line(own->decision, &level);
-    ngx_log_error(ab_level(level), r->connection->log, 0, "%s",
-                  line ? line : "AB1902 internal-error: no decision; see the AB lines since the start");
     return NGX_OK;
 }
 
@@ -293,10 +289,12 @@ static ngx_int_t export_client(ngx_http_request_t *r)
     return export_headers(r, ab_decision_of(r)) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
-/* Runs again when a wait is over, and for any event of the connection before. */
-static ngx_int_t check(ngx_http_request_t *r)
+/* Before the other modules. Runs again when a wait is over, and for any event of the connection
+ * until then. */
+static ngx_int_t check_first(ngx_http_request_t *r)
 {
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ngx_http_core_loc_conf_t *location = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     if (!place->access)
         return NGX_DECLINED;
@@ -309,20 +307,21 @@ static ngx_int_t check(ngx_http_request_t *r)
         return NGX_AGAIN;
     if (core->decision_state(own->decision) == AB_BLOCKED)
         return wait_in_pool(r, own);
-    if (!own->concluded && conclude(r, own) != NGX_OK)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return core->decision_state(own->decision) == AB_GRANT ? NGX_OK : refuse(r, own);
+    if (core->decision_state(own->decision) == AB_GRANT && core->decision_suffices(own->decision))
+        return grant(r, own);
+    ngx_int_t status = core->decision_status(own->decision);
+    if (location->satisfy == NGX_HTTP_SATISFY_ANY && (status == NGX_HTTP_UNAUTHORIZED || status == NGX_HTTP_FORBIDDEN))
+        return status;
+    return refuse(r, own);
 }
 
-/* Reached in the same run through the phases as a refusal of ours, with no error page between:
- * somebody else let the request in. */
-static ngx_int_t note_overruling(ngx_http_request_t *r)
+/* After the other modules: none of them has let in what was refused under `satisfy any`. */
+static ngx_int_t check_last(ngx_http_request_t *r)
 {
-    decided *own = r == r->main ? newest(r) : NULL;
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    decided *own = place->access ? newest(r) : NULL;
 
-    if (own && own->uri_changes == r->uri_changes && core->decision_state(own->decision) == AB_REFUSE)
-        own->overruled = 1;
-    return NGX_DECLINED;
+    return own && core->decision_state(own->decision) == AB_REFUSE ? refuse(r, own) : NGX_DECLINED;
 }
 
 /* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
@@ -337,25 +336,30 @@ static ngx_int_t add_challenge(ngx_http_request_t *r)
     return next_header_filter(r);
 }
 
+static ngx_int_t add_handler(ngx_conf_t *cf, ngx_uint_t phase, ngx_http_handler_pt handler)
+{
+    ngx_http_core_main_conf_t *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_handler_pt *place = ngx_array_push(&http->phases[phase].handlers);
+
+    if (place)
+        *place = handler;
+    return place ? NGX_OK : NGX_ERROR;
+}
+
 ngx_int_t ab_handle_requests(ngx_conf_t *cf)
 {
-    static const struct {
-        ngx_uint_t phase;
-        ngx_http_handler_pt handler;
-    } places[] = {
-        {NGX_HTTP_POST_READ_PHASE, strip_request},
-        {NGX_HTTP_PREACCESS_PHASE, export_client},
-        {NGX_HTTP_ACCESS_PHASE, check},
-        {NGX_HTTP_PRECONTENT_PHASE, note_overruling},
-    };
     ngx_http_core_main_conf_t *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_array_t *access = &http->phases[NGX_HTTP_ACCESS_PHASE].handlers;
 
-    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
-        ngx_http_handler_pt *handler = ngx_array_push(&http->phases[places[i].phase].handlers);
-        if (!handler)
-            return NGX_ERROR;
-        *handler = places[i].handler;
-    }
+    if (add_handler(cf, NGX_HTTP_POST_READ_PHASE, strip_request) != NGX_OK ||
+        add_handler(cf, NGX_HTTP_PREACCESS_PHASE, export_client) != NGX_OK ||
+        add_handler(cf, NGX_HTTP_ACCESS_PHASE, check_first) != NGX_OK ||
+        add_handler(cf, NGX_HTTP_ACCESS_PHASE, check_last) != NGX_OK)
+        return NGX_ERROR;
+    /* NGINX runs the handlers of a phase from the last to the first. */
+    ngx_http_handler_pt *handlers = access->elts;
+    ngx_memmove(handlers + 1, handlers, (access->nelts - 1) * sizeof(*handlers));
+    handlers[0] = check_last;
     next_header_filter = ngx_http_top_header_filter;
     ngx_http_top_header_filter = add_challenge;
     return NGX_OK;

@@ -30,7 +30,9 @@ static int present(const ab_core *core, ab_tls *tls, SSL *ssl)
 
 int ab_tls_refresh(const ab_core *core, ab_tls *tls, SSL *ssl)
 {
-    X509 *certificate = SSL_get0_peer_certificate(ssl);
+    /* In the middle of a handshake (post-handshake authentication that failed, say) the client has
+     * sent a certificate but not yet proved that it holds the key. */
+    X509 *certificate = SSL_is_init_finished(ssl) ? SSL_get0_peer_certificate(ssl) : NULL;
 
     if (tls->read && tls->certificate == certificate)
         return 1;

@@ -130,7 +130,9 @@ fn directives() -> String {
          - `Require bound-proof METHOD ...`: possession was proved by one of `certificate`, `token-binding`, `dpop`; `none` \
          stands for a bearer token.\n\n\
          They combine with `<RequireAll>`, `<RequireAny>`, `<RequireNone>` and with other modules' `Require` lines. A token \
-         that is good but does not suffice gets 403.\n",
+         that is good but does not suffice gets 403. As on httpd in general, a section that admits a request without \
+         a user (`Require all granted`, `Require ip`) admits it without a token: put `Require valid-user` or a `bound-*` \
+         line of its own beside a negated one.\n",
     );
     text
 }
@@ -169,7 +171,8 @@ fn refusals() -> String {
          | AB2002 | refresh-failed | warn | They could not be; the line says why, and whether keys known before go on being used. |\n\
          | AB2003 | key-skipped | warn | A key of the set is not used; the line says why. |\n\
          | AB2004 | keys-stale | error | No refresh has succeeded for `jwks-stale`: the keys are used no more. |\n\
-         | AB2005 | start-failed | error | A server process could not start its part of the module; it refuses every token. |\n",
+         | AB2005 | start-failed | error | A server process could not start its part of the module; it refuses every token. |\n\
+         | AB2006 | keys-withdrawn | error | The issuer publishes no usable key any more: none of its tokens is accepted. |\n",
     );
     text
 }

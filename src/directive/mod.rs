@@ -168,7 +168,7 @@ directives! {
     Location Both "leeway" leeway: Span<0, 60> = "30s";
     /// Whether a token must have `exp`.
     Location Both "expiry" expiry: Expiry = "required";
-    /// The methods of confirmation of which a token must use at least one. Whatever a token's `cnf` names is checked in any case.
+    /// The methods of confirmation of which a token must use at least one. Whatever a token's `cnf` names is checked in any case. A list of methods excludes bearer tokens, whatever bearer says.
     Location Both "confirmation" confirmation: AcceptedMethods = "any";
     /// Whether tokens without `cnf`, which anybody may use who has them, are admitted.
     Location Both "bearer" bearer: Toggle = "off";

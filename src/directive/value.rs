@@ -170,8 +170,9 @@ pub enum KeyLocation {
     File(PathBuf),
     /// A JWK Set behind a URL.
     Uri(Url),
-    /// `jwks_uri` of the issuer's metadata (RFC 8414; OpenID Connect Discovery 1.0).
-    Discovery(Url),
+    /// `jwks_uri` of the metadata of the issuer with this name (RFC 8414; OpenID Connect
+    /// Discovery 1.0).
+    Discovery(String, Url),
 }
 
 /// A trusted issuer.
@@ -198,7 +199,9 @@ impl Value for Issuers {
                 (name, KeyLocation::File(path.into()))
             }
             [name, "jwks-uri", url] => (name, KeyLocation::Uri(fetchable(url)?)),
-            [name, "discover"] => (name, KeyLocation::Discovery(fetchable(name)?)),
+            [name, "discover"] => {
+                (name, KeyLocation::Discovery((*name).to_owned(), fetchable(name)?))
+            }
             _ => return None,
         };
         if name.is_empty() {
@@ -572,6 +575,7 @@ const RESERVED_PREFIXES: &[&str] =
 fn is_reserved(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     RESERVED.contains(&upper.as_str())
+        || is_framing(name)
         || RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
         || EXPORTS.iter().any(|export| export.name.to_bytes() == upper.as_bytes())
 }
@@ -598,6 +602,12 @@ const FRAMING: &[&str] = &[
     "upgrade",
 ];
 
+/// Names are stripped from requests whatever stands for a hyphen in them, so they compare so here.
+fn is_framing(name: &str) -> bool {
+    let folded = name.to_ascii_lowercase().replace('_', "-");
+    FRAMING.contains(&folded.as_str())
+}
+
 impl Value for HeaderExports {
     fn syntax() -> String {
         "a claim or an exported variable, then the name of a request header that does not frame or authenticate the request".to_owned()
@@ -607,7 +617,7 @@ impl Value for HeaderExports {
         let header = |name: &str| {
             !name.is_empty()
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing))
+                && !is_framing(name)
         };
         match arguments {
             [source, name] if !source.is_empty() && header(name) => {

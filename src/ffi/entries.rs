@@ -2,14 +2,14 @@
 #![allow(clippy::disallowed_methods, reason = "the boundary reads the clock for the core")]
 
 use std::ffi::{CString, c_char, c_int, c_void};
-use std::os::fd::{BorrowedFd, IntoRawFd};
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
-use crate::host::{Client, Configuration, Decision, Process, Scope};
+use crate::host::{Client, Configuration, Decision, Merged, Process, Scope};
 use crate::outbound::{KeyMemory, Level, Log};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
@@ -17,8 +17,14 @@ use crate::token::Timestamp;
 /// `ab_configuration`: a configuration with the last message about it.
 pub(super) struct Handle {
     configuration: Configuration,
-    requirements: Mutex<Vec<Arc<Requirement>>>,
+    requirements: Mutex<Vec<Arc<RequireLine>>>,
     message: Mutex<CString>,
+}
+
+/// `ab_requirement`: a line of httpd's configuration.
+pub(super) struct RequireLine {
+    requirement: Requirement,
+    negated: bool,
 }
 
 impl Handle {
@@ -58,13 +64,14 @@ core! {
     configuration_free: fn(*mut Handle);
     scope_new: fn(*const Handle) -> *const Scope;
     scope_set: fn(*const Handle, *const Scope, usize, *const Text, usize) -> *const c_char;
-    scope_merge: fn(*const Handle, *const Scope, *const Scope) -> *const Scope;
+    scope_merge: fn(*const Handle, *const Scope, *const Scope, *mut c_int) -> *const Scope;
+    scope_free: fn(*const Scope);
     scope_complete: fn(*const Handle, *const Scope) -> *const c_char;
     scope_is_on: fn(*const Handle, *const Scope, usize) -> c_int;
     scope_word: fn(*const Handle, *const Scope, usize) -> Text;
     configuration_complete: fn(*const Handle) -> *const c_char;
     configuration_settle: fn(*const Handle) -> *const c_char;
-    configuration_memory: fn(*const Handle, c_int, *mut *const c_char) -> c_int;
+    configuration_memory: fn(*const Handle, c_int) -> c_int;
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
     process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
     process_stop: fn(*mut Arc<Process>);
@@ -81,8 +88,8 @@ core! {
     decision_body: fn(*const Decision) -> Text;
     decision_line: fn(*const Decision, *mut u32) -> *const c_char;
     decision_effect: fn(*const Decision, usize, *mut EffectView) -> c_int;
-    requirement_new: fn(*const Handle, *const c_char, *const Text, usize, *mut *const c_char) -> *const Requirement;
-    requirement_holds: fn(*const Requirement, *mut Decision) -> c_int;
+    requirement_new: fn(*const Handle, *const c_char, *const Text, usize, c_int, *mut *const c_char) -> *const RequireLine;
+    requirement_holds: fn(*const RequireLine, *mut Decision) -> c_int;
     decision_suffices: fn(*mut Decision) -> c_int;
     decision_insufficient: fn(*mut Decision);
 }
@@ -133,7 +140,8 @@ unsafe extern "C" fn configuration_free(handle: *mut Handle) {
 unsafe extern "C" fn scope_new(handle: *const Handle) -> *const Scope {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
-    guard(|| Arc::as_ptr(&handle.configuration.scope())).unwrap_or(std::ptr::null())
+    guard(|| handle.configuration.scope().map_or(std::ptr::null(), |scope| Arc::as_ptr(&scope)))
+        .unwrap_or(std::ptr::null())
 }
 
 unsafe extern "C" fn scope_set(
@@ -169,13 +177,32 @@ unsafe extern "C" fn scope_merge(
     handle: *const Handle,
     outer: *const Scope,
     inner: *const Scope,
+    given: *mut c_int,
 ) -> *const Scope {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
-    // SAFETY: from `scope_new` or here, kept by the configuration.
+    // SAFETY: from `scope_new` or here, kept by the configuration or the caller.
     let (outer, inner) = (unsafe { at(outer) }, unsafe { at(inner) });
     let (Some(outer), Some(inner)) = (outer, inner) else { return std::ptr::null() };
-    guard(|| Arc::as_ptr(&handle.configuration.merge(outer, inner))).unwrap_or(std::ptr::null())
+    let merged = guard(|| match handle.configuration.merge(outer, inner) {
+        Merged::Kept(scope) => (Arc::as_ptr(&scope), 0),
+        Merged::Given(scope) => (Arc::into_raw(scope), 1),
+    });
+    let (scope, is_given) = merged.unwrap_or((std::ptr::null(), 0));
+    if !given.is_null() {
+        // SAFETY: the shim's own variable.
+        unsafe { given.write(is_given) };
+    }
+    scope
+}
+
+unsafe extern "C" fn scope_free(scope: *const Scope) {
+    if scope.is_null() {
+        return;
+    }
+    // SAFETY: given by `scope_merge` with `Arc::into_raw`, and the request's pool frees it once.
+    let owned = unsafe { Arc::from_raw(scope) };
+    guard(move || drop(owned));
 }
 
 unsafe extern "C" fn scope_complete(handle: *const Handle, scope: *const Scope) -> *const c_char {
@@ -231,40 +258,27 @@ unsafe extern "C" fn configuration_settle(handle: *const Handle) -> *const c_cha
     guard(|| handle.configuration.settle()).map_or(FAILED, |()| std::ptr::null())
 }
 
-unsafe extern "C" fn configuration_memory(
-    handle: *const Handle,
-    inherited: c_int,
-    message: *mut *const c_char,
-) -> c_int {
+unsafe extern "C" fn configuration_memory(handle: *const Handle, inherited: c_int) -> c_int {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return -1 };
-    // SAFETY: the descriptor that this function gave for an earlier reading, which nobody closes.
-    let earlier = (inherited >= 0).then(|| unsafe { BorrowedFd::borrow_raw(inherited) });
-    let descriptor = || -> std::io::Result<c_int> {
-        if let Some(earlier) = earlier {
-            handle.configuration.inherit(KeyMemory::adopt(earlier.try_clone_to_owned()?.into()));
-            return Ok(inherited);
-        }
-        // Given away for good: it has to outlive this reading.
-        Ok(handle.configuration.memory()?.file().try_clone()?.into_raw_fd())
+    let descriptor = if inherited >= 0 {
+        inherited
+    } else {
+        // SAFETY: a name that ends with NUL, and a flag.
+        unsafe { libc::memfd_create(c"auth_bound keys".as_ptr(), libc::MFD_CLOEXEC) }
     };
-    let made = guard(|| {
-        descriptor().map_err(|error| {
-            handle.complaint(format!(
-                "no memory for issuers' keys in the folder for temporary files: {error}"
-            ))
-        })
-    });
-    match made {
-        Some(Ok(descriptor)) => descriptor,
-        failed => {
-            if !message.is_null() {
-                // SAFETY: the shim's own variable.
-                unsafe { message.write(failed.and_then(Result::err).unwrap_or(FAILED)) };
-            }
-            -1
-        }
+    if descriptor < 0 {
+        return -1;
     }
+    // SAFETY: just made, or given by this function before; the shim leaves it open for good.
+    let shared = unsafe { BorrowedFd::borrow_raw(descriptor) };
+    guard(|| {
+        // A descriptor of its own, which ends with this reading.
+        if let Ok(own) = shared.try_clone_to_owned() {
+            handle.configuration.share(KeyMemory::new(own.into()));
+        }
+    });
+    descriptor
 }
 
 unsafe extern "C" fn strips(handle: *const Handle, name: *const c_char, size: usize) -> c_int {
@@ -323,8 +337,9 @@ unsafe extern "C" fn process_start(
 }
 
 unsafe extern "C" fn process_stop(process: *mut Arc<Process>) {
-    // SAFETY: from `process_start`, and the shim stops it once.
-    unsafe { free(process) }
+    // SAFETY: from `process_start`, which gave it away for good.
+    let Some(process) = (unsafe { at(process) }) else { return };
+    guard(|| process.stop());
 }
 
 extern "C" fn client_new() -> *mut Client {
@@ -463,8 +478,8 @@ unsafe extern "C" fn decision_wait(decision: *mut Decision) {
     // SAFETY: from `decide`; while it waits nobody else uses it.
     let Some(decision) = (unsafe { decision.as_mut() }) else { return };
     if guard(|| decision.wait(now)).is_none() {
-        // It refuses already: `wait` leaves nothing granted behind.
-        guard(|| decision.insufficient());
+        // Whatever it was about to become, it refuses.
+        guard(|| decision.fail("a panic while it waited"));
     }
 }
 
@@ -505,8 +520,9 @@ unsafe extern "C" fn requirement_new(
     name: *const c_char,
     arguments: *const Text,
     count: usize,
+    negated: c_int,
     message: *mut *const c_char,
-) -> *const Requirement {
+) -> *const RequireLine {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
     if name.is_null() || message.is_null() {
@@ -521,7 +537,7 @@ unsafe extern "C" fn requirement_new(
         let parsed = words.and_then(|words| Requirement::parse(&name.to_string_lossy(), &words));
         match parsed {
             Ok(requirement) => {
-                let requirement = Arc::new(requirement);
+                let requirement = Arc::new(RequireLine { requirement, negated: negated != 0 });
                 let pointer = Arc::as_ptr(&requirement);
                 handle
                     .requirements
@@ -552,15 +568,12 @@ unsafe extern "C" fn requirement_new(
     }
 }
 
-unsafe extern "C" fn requirement_holds(
-    requirement: *const Requirement,
-    decision: *mut Decision,
-) -> c_int {
+unsafe extern "C" fn requirement_holds(line: *const RequireLine, decision: *mut Decision) -> c_int {
     // SAFETY: from `requirement_new`, kept by the configuration.
-    let Some(requirement) = (unsafe { at(requirement) }) else { return 0 };
+    let Some(line) = (unsafe { at(line) }) else { return -1 };
     // SAFETY: from `decide`; one request is authorized by one thread.
-    let Some(decision) = (unsafe { decision.as_mut() }) else { return 0 };
-    guard(|| c_int::from(decision.meets(requirement))).unwrap_or(0)
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return -1 };
+    guard(|| c_int::from(decision.meets(&line.requirement, line.negated))).unwrap_or(-1)
 }
 
 unsafe extern "C" fn decision_suffices(decision: *mut Decision) -> c_int {

@@ -20,22 +20,32 @@ impl<T> Pointer<T> {
 
 unsafe extern "C" {
     static ngx_http_auth_bound_module: c_void;
+    static ngx_auth_bound_stop_module: c_void;
 }
 
-const NAME: Pointer<c_char> = Pointer(c"ngx_http_auth_bound_module".as_ptr());
+const HTTP: Pointer<c_char> = Pointer(c"ngx_http_auth_bound_module".as_ptr());
+const STOP: Pointer<c_char> = Pointer(c"ngx_auth_bound_stop_module".as_ptr());
 
 #[unsafe(no_mangle)]
-static ngx_modules: [Pointer<c_void>; 2] =
-    [Pointer(&raw const ngx_http_auth_bound_module), Pointer::END];
+static ngx_modules: [Pointer<c_void>; 3] = [
+    Pointer(&raw const ngx_http_auth_bound_module),
+    Pointer(&raw const ngx_auth_bound_stop_module),
+    Pointer::END,
+];
 
 #[unsafe(no_mangle)]
-static ngx_module_names: [Pointer<c_char>; 2] = [NAME, Pointer::END];
+static ngx_module_names: [Pointer<c_char>; 3] = [HTTP, STOP, Pointer::END];
 
-// In front of the range filter: the last header filter but those that write, so that it sees every
-// header; and the first of all modules in the phases of a request.
+// Each of ours goes in front of what stands behind it here. The range filter is the last header
+// filter but those that write, so that ours sees every header.
 #[unsafe(no_mangle)]
-static ngx_module_order: [Pointer<c_char>; 3] =
-    [NAME, Pointer(c"ngx_http_range_header_filter_module".as_ptr()), Pointer::END];
+static ngx_module_order: [Pointer<c_char>; 5] = [
+    STOP,
+    Pointer(c"ngx_thread_pool_module".as_ptr()),
+    HTTP,
+    Pointer(c"ngx_http_range_header_filter_module".as_ptr()),
+    Pointer::END,
+];
 
 /// The core, for the shim. It declares the symbol hidden, so that it is not exported.
 #[unsafe(no_mangle)]

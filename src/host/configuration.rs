@@ -1,19 +1,30 @@
 //! One reading of the server's configuration: its scopes, the sources of its issuers' keys, the
 //! names that it exports.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Duration;
 
 use super::Scope;
 use crate::directive::value::{IssuerEntry, KeyLocation, Toggle};
 use crate::directive::{DIRECTIVES, Draft, Settings};
 use crate::export::ScrubList;
 use crate::jose::KeyRing;
-use crate::outbound::{Fetcher, KeyMemory, Source};
+use crate::outbound::{Fetcher, KeyMemory, Source, TrustedCertificate, trusted_certificates};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
+
+/// Most combinations of sections kept that were met only while serving requests. Independent
+/// sections combine in as many ways as a client's requests can make them.
+const MAX_LATE_MERGES: usize = 4_096;
+
+/// The scope that two make together.
+#[derive(Debug)]
+pub enum Merged {
+    /// It lives as long as the configuration.
+    Kept(Arc<Scope>),
+    /// It lives as long as the caller keeps it.
+    Given(Arc<Scope>),
+}
 
 /// One reading of the configuration. Complete before the first request.
 #[derive(Default)]
@@ -23,7 +34,9 @@ pub struct Configuration {
     exported: Mutex<Vec<String>>,
     scrub: OnceLock<ScrubList>,
     memory: OnceLock<Arc<KeyMemory>>,
+    ca: Mutex<Option<Vec<TrustedCertificate>>>,
     next_scope: AtomicUsize,
+    late_merges: AtomicUsize,
     next_policy: AtomicU64,
 }
 
@@ -34,14 +47,19 @@ impl Configuration {
         Self::default()
     }
 
-    /// A scope without directives. It lives as long as the configuration.
+    /// A scope without directives, which lives as long as the configuration; none once it has been
+    /// read (httpd asks for one even for a directive that it then does not allow in .htaccess).
     #[must_use]
-    pub fn scope(&self) -> Arc<Scope> {
-        self.adopt(Draft::default())
+    pub fn scope(&self) -> Option<Arc<Scope>> {
+        self.scrub.get().is_none().then(|| self.adopt(Draft::default()))
+    }
+
+    fn number(&self) -> usize {
+        self.next_scope.fetch_add(1, Ordering::Relaxed)
     }
 
     fn adopt(&self, draft: Draft) -> Arc<Scope> {
-        let scope = Arc::new(Scope::new(self.next_scope.fetch_add(1, Ordering::Relaxed), draft));
+        let scope = Arc::new(Scope::new(self.number(), draft));
         self.scopes.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&scope));
         scope
     }
@@ -70,7 +88,7 @@ impl Configuration {
             "issuer" => {
                 settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop))
             }
-            "jwks-ca" => fetcher(settings).map(drop),
+            "jwks-ca" => self.read_ca(settings),
             "export-claim" | "export-header" => {
                 let named = settings
                     .export_claim
@@ -83,6 +101,21 @@ impl Configuration {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Reads the certificates while the server has the rights to, and keeps them.
+    fn read_ca(&self, settings: &Settings) -> Result<(), String> {
+        let Some(path) = &settings.jwks_ca.0 else { return Ok(()) };
+        let certificates = trusted_certificates(path)?;
+        *self.ca.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificates);
+        Ok(())
+    }
+
+    /// The fetcher that `settings` describe.
+    #[must_use]
+    pub fn fetcher(&self, settings: &Settings) -> Fetcher {
+        let ca = self.ca.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Fetcher::new(ca, settings.jwks_timeout.duration())
     }
 
     /// The source of the keys at `location`: one, however many scopes name it.
@@ -103,10 +136,19 @@ impl Configuration {
         self.sources.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The scope that holds where `inner` stands inside of `outer`.
+    /// The scope that holds where `inner` stands inside of `outer`. The configuration keeps it, but
+    /// for the combinations past a limit that requests bring about: those belong to the caller.
     #[must_use]
-    pub fn merge(&self, outer: &Scope, inner: &Scope) -> Arc<Scope> {
-        inner.inside(outer, |draft| self.adopt(draft))
+    pub fn merge(&self, outer: &Scope, inner: &Scope) -> Merged {
+        if let Some(known) = inner.known_inside(outer) {
+            return Merged::Kept(known);
+        }
+        let draft = outer.draft().merge(&inner.draft());
+        let settled = self.scrub.get().is_some();
+        if settled && self.late_merges.fetch_add(1, Ordering::Relaxed) >= MAX_LATE_MERGES {
+            return Merged::Given(Arc::new(Scope::new(self.number(), draft)));
+        }
+        Merged::Kept(inner.learn_inside(outer, &self.adopt(draft)))
     }
 
     /// The rules of a scope, settled when they are first asked for.
@@ -142,21 +184,15 @@ impl Configuration {
         Policy::from_settings(id, settings, ring)
     }
 
-    /// Shares the memory of keys of an earlier reading.
-    pub fn inherit(&self, memory: KeyMemory) {
+    /// Shares the memory of keys with the server's other processes and readings.
+    pub fn share(&self, memory: KeyMemory) {
         self.memory.get_or_init(|| Arc::new(memory));
     }
 
-    /// The memory of keys, made now if there is none.
-    ///
-    /// # Errors
-    /// The system's: none can be made.
-    pub fn memory(&self) -> std::io::Result<Arc<KeyMemory>> {
-        if let Some(memory) = self.memory.get() {
-            return Ok(Arc::clone(memory));
-        }
-        let memory = Arc::new(KeyMemory::new()?);
-        Ok(Arc::clone(self.memory.get_or_init(|| memory)))
+    /// The memory of keys, if there is one.
+    #[must_use]
+    pub fn memory(&self) -> Option<Arc<KeyMemory>> {
+        self.memory.get().map(Arc::clone)
     }
 
     /// Ends the reading.
@@ -195,10 +231,4 @@ impl Configuration {
             _ => "",
         }
     }
-}
-
-/// The fetcher that `settings` describe.
-pub(super) fn fetcher(settings: &Settings) -> Result<Fetcher, String> {
-    let timeout: Duration = settings.jwks_timeout.duration();
-    Fetcher::new(settings.jwks_ca.0.as_deref().map(Path::new), timeout)
 }

@@ -32,7 +32,7 @@ pub struct Decision {
     policy: Arc<Policy>,
     realm: Option<String>,
     stage: Stage,
-    /// The first requirement that the token did not meet.
+    /// The last requirement, if the token did not meet it.
     unmet: Option<(Refusal, Vec<String>)>,
 }
 
@@ -123,13 +123,14 @@ impl Decision {
         };
         let limit = self.policy.settings().key_wait.duration();
         match blocked.process.newer_keys(&blocked.needed.ring, limit) {
-            Answer::Refreshed => self.decide_again(&blocked, clock()),
+            Answer::Refreshed => self.decide_again(&blocked, clock(), None),
             Answer::Current => self.give_up(&blocked.needed, None),
-            Answer::Unavailable(seconds) => self.give_up(&blocked.needed, Some(seconds)),
+            // The keys may have come from elsewhere meanwhile.
+            Answer::Unavailable(seconds) => self.decide_again(&blocked, clock(), Some(seconds)),
         }
     }
 
-    fn decide_again(&mut self, blocked: &Blocked, now: Timestamp) {
+    fn decide_again(&mut self, blocked: &Blocked, now: Timestamp, unavailable: Option<u64>) {
         let authorization: Vec<&[u8]> = blocked.authorization.iter().map(Vec::as_slice).collect();
         let memo = Memo::default();
         match step(
@@ -141,7 +142,7 @@ impl Decision {
             now,
         ) {
             Step::Done(verdict) => self.stage = self.conclude(verdict),
-            Step::Blocked(needed) => self.give_up(&needed, None),
+            Step::Blocked(needed) => self.give_up(&needed, unavailable),
         }
     }
 
@@ -156,33 +157,40 @@ impl Decision {
         }
     }
 
-    /// Whether a grant meets `requirement`; if not, that is remembered.
-    pub fn meets(&mut self, requirement: &Requirement) -> bool {
+    /// Refuses a request that could not be decided on.
+    pub fn fail(&mut self, detail: impl std::fmt::Display) {
+        self.refuse(&Refusal::with_detail(Reason::InternalError, detail), None);
+    }
+
+    /// Whether a grant meets `requirement`; if not, that is remembered for the challenge, unless
+    /// the requirement is negated: then a token that meets it is what is not wanted.
+    pub fn meets(&mut self, requirement: &Requirement, negated: bool) -> bool {
         let Stage::Granted(verified) = &self.stage else { return false };
-        match requirement.check(verified) {
-            Ok(()) => true,
-            Err(refusal) => {
-                self.unmet.get_or_insert_with(|| (refusal, requirement.scopes().to_vec()));
-                false
-            }
+        // The challenge tells of the last requirement, unless an alternative to it held.
+        self.unmet = requirement
+            .check(verified)
+            .err()
+            .map(|refusal| (refusal, requirement.scopes().to_vec()));
+        let holds = self.unmet.is_none();
+        if negated {
+            self.unmet = None;
         }
+        holds
     }
 
     /// Whether a grant meets what its location requires; if not, it is refused.
     pub fn suffices(&mut self) -> bool {
+        let Stage::Granted(verified) = &self.stage else { return false };
         let settings = self.policy.settings();
-        let mut requirements = vec![
-            Requirement::Claims(settings.require_claim.clone()),
-            Requirement::Proofs(settings.require_proof.clone()),
-        ];
-        if !settings.require_scope.0.is_empty() {
-            requirements.insert(0, Requirement::Scopes(settings.require_scope.clone()));
-        }
-        let suffices = requirements.iter().all(|requirement| self.meets(requirement));
-        if !suffices {
-            self.insufficient();
-        }
-        suffices
+        let checked = settings
+            .require_scope
+            .check(verified)
+            .and_then(|()| settings.require_claim.check(verified))
+            .and_then(|()| settings.require_proof.check(verified));
+        let Err(refusal) = checked else { return true };
+        self.unmet = Some((refusal, settings.require_scope.0.clone()));
+        self.insufficient();
+        false
     }
 
     /// Turns a grant into the refusal of a request whose token did not suffice.

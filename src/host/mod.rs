@@ -8,7 +8,7 @@ mod process;
 mod scope;
 
 pub use client::{Client, Proved};
-pub use configuration::Configuration;
+pub use configuration::{Configuration, Merged};
 pub use decision::{Decision, State};
 pub use process::Process;
 pub use scope::Scope;

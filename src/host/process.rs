@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::Configuration;
 use super::Scope;
-use super::configuration::{Configuration, fetcher};
 use crate::jose::KeyRing;
 use crate::outbound::{Answer, Log, Means, Refresh, Refreshers, Source};
 use crate::token::TokenCache;
@@ -15,7 +15,7 @@ pub struct Process {
     cache: TokenCache,
     sources: Vec<Arc<Source>>,
     panics: AtomicU64,
-    _refreshers: Refreshers,
+    refreshers: Refreshers,
 }
 
 impl Process {
@@ -31,9 +31,8 @@ impl Process {
             cooldown: settings.jwks_cooldown.duration(),
             stale: settings.jwks_stale.duration(),
         };
-        let fetcher = Arc::new(fetcher(settings)?);
-        let memory =
-            configuration.memory().map_err(|error| format!("no memory for keys: {error}"))?;
+        let fetcher = Arc::new(configuration.fetcher(settings));
+        let memory = configuration.memory();
         let sources = configuration.sources();
         let means = Means { refresh, fetcher, memory, log: Arc::clone(log) };
         let refreshers = Refreshers::start(&sources, &means)
@@ -42,7 +41,7 @@ impl Process {
             cache: TokenCache::new(settings.token_cache_size.0),
             sources,
             panics: AtomicU64::new(0),
-            _refreshers: refreshers,
+            refreshers,
         })
     }
 
@@ -59,6 +58,12 @@ impl Process {
             Some(source) => source.newer(limit),
             None => Answer::Unavailable(1),
         }
+    }
+
+    /// Tells the threads to stop and gives them a moment. Nothing is freed and no lock is waited
+    /// for: prefork runs this in a signal handler, and the process ends anyway.
+    pub fn stop(&self) {
+        self.refreshers.stop();
     }
 
     /// Counts a panic that the boundary caught; the number so far.

@@ -1,6 +1,9 @@
 //! The directives of one section of the configuration, and the sections inside of others.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use arc_swap::ArcSwap;
 
 use crate::directive::Draft;
 use crate::policy::Policy;
@@ -11,22 +14,19 @@ pub struct Scope {
     number: usize,
     draft: Mutex<Draft>,
     policy: OnceLock<Arc<Policy>>,
-    inside: OnceLock<Box<Merged>>,
-}
-
-/// What holds where a scope stands inside of another: made once for each pair. A list, since a
-/// section stands inside of very few; it only grows at its end, so requests read it without a
-/// lock.
-#[derive(Debug)]
-struct Merged {
-    outer: usize,
-    scope: Arc<Scope>,
-    next: OnceLock<Box<Self>>,
+    /// What holds where this scope stands inside of another, by the other's number: made once for
+    /// each pair, and read by requests without a lock.
+    inside: ArcSwap<HashMap<usize, Arc<Self>>>,
 }
 
 impl Scope {
-    pub(super) const fn new(number: usize, draft: Draft) -> Self {
-        Self { number, draft: Mutex::new(draft), policy: OnceLock::new(), inside: OnceLock::new() }
+    pub(super) fn new(number: usize, draft: Draft) -> Self {
+        Self {
+            number,
+            draft: Mutex::new(draft),
+            policy: OnceLock::new(),
+            inside: ArcSwap::default(),
+        }
     }
 
     pub(super) fn draft(&self) -> MutexGuard<'_, Draft> {
@@ -37,23 +37,18 @@ impl Scope {
         &self.policy
     }
 
-    /// The scope that holds where `self` stands inside of `outer`; `make` makes it the first time.
-    pub(super) fn inside(&self, outer: &Self, make: impl FnOnce(Draft) -> Arc<Self>) -> Arc<Self> {
-        let mut make = Some(make);
-        let mut place = &self.inside;
-        loop {
-            let merged = place.get_or_init(|| {
-                let draft = outer.draft().merge(&self.draft());
-                let scope = make.take().map(|make| make(draft));
-                // `make` is there: the loop ends as soon as it has been used.
-                let scope =
-                    scope.unwrap_or_else(|| Arc::new(Self::new(usize::MAX, Draft::default())));
-                Box::new(Merged { outer: outer.number, scope, next: OnceLock::new() })
-            });
-            if merged.outer == outer.number {
-                return Arc::clone(&merged.scope);
-            }
-            place = &merged.next;
-        }
+    /// The scope that holds where `self` stands inside of `outer`, if it is known.
+    pub(super) fn known_inside(&self, outer: &Self) -> Option<Arc<Self>> {
+        self.inside.load().get(&outer.number).map(Arc::clone)
+    }
+
+    /// Makes it known; the one that is, if another thread was faster.
+    pub(super) fn learn_inside(&self, outer: &Self, merged: &Arc<Self>) -> Arc<Self> {
+        self.inside.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.entry(outer.number).or_insert_with(|| Arc::clone(merged));
+            known
+        });
+        self.known_inside(outer).unwrap_or_else(|| Arc::clone(merged))
     }
 }

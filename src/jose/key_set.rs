@@ -60,12 +60,22 @@ impl fmt::Display for KeySetError {
 impl std::error::Error for KeySetError {}
 
 impl KeySet {
-    /// Parses a JWK Set. Keys that are not for verifying are skipped, as RFC 7517, section 5
-    /// demands, and listed in [`skipped`](Self::skipped).
+    /// Parses a JWK Set to verify with.
     ///
     /// # Errors
     /// [`KeySetError`]: no set, or none of its keys can be used.
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
+        let set = Self::published(text)?;
+        if set.keys.is_empty() { Err(KeySetError::Empty) } else { Ok(set) }
+    }
+
+    /// Parses a JWK Set as an issuer publishes it: one without usable keys is what an issuer
+    /// publishes that has withdrawn them all. Keys that are not for verifying are skipped, as RFC
+    /// 7517, section 5 demands, and listed in [`skipped`](Self::skipped).
+    ///
+    /// # Errors
+    /// [`KeySetError`]: no set.
+    pub fn published(text: &[u8]) -> Result<Self, KeySetError> {
         let mut object = json::object(text).map_err(KeySetError::Json)?;
         let Some(Value::Array(members)) = object.remove("keys") else {
             return Err(KeySetError::Shape);
@@ -83,9 +93,6 @@ impl KeySet {
                 Ok(key) => set.keys.push(Arc::new(key)),
                 Err(fault) => set.skipped.push((key_id, fault)),
             }
-        }
-        if set.keys.is_empty() {
-            return Err(KeySetError::Empty);
         }
         set.index();
         Ok(set)

@@ -49,13 +49,11 @@ impl fmt::Display for FetchError {
 impl Fetcher {
     /// A fetcher that gives each document `timeout` and trusts the certificates in `ca`, or those
     /// of the system.
-    ///
-    /// # Errors
-    /// What is wrong with the file `ca`.
-    pub fn new(ca: Option<&Path>, timeout: Duration) -> Result<Self, String> {
+    #[must_use]
+    pub fn new(ca: Option<Vec<TrustedCertificate>>, timeout: Duration) -> Self {
         let roots = match ca {
             None => RootCerts::PlatformVerifier,
-            Some(path) => RootCerts::Specific(Arc::new(trusted(path)?)),
+            Some(certificates) => RootCerts::Specific(Arc::new(certificates)),
         };
         let tls = TlsConfig::builder().provider(TlsProvider::NativeTls).root_certs(roots).build();
         let agent = Agent::config_builder()
@@ -68,7 +66,7 @@ impl Fetcher {
             .tls_config(tls)
             .build()
             .into();
-        Ok(Self { agent })
+        Self { agent }
     }
 
     /// Fetches the JSON document behind `url`.
@@ -104,9 +102,15 @@ fn transport(error: ureq::Error) -> FetchError {
     }
 }
 
-/// The certificates of a PEM file.
+/// A certificate that servers of keys are trusted by.
+pub type TrustedCertificate = Certificate<'static>;
+
+/// Reads the certificates of a PEM file.
+///
+/// # Errors
+/// What is wrong with the file.
 #[allow(clippy::disallowed_methods, reason = "this module does the I/O")]
-fn trusted(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+pub fn trusted_certificates(path: &Path) -> Result<Vec<TrustedCertificate>, String> {
     let pem = std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let stack = openssl::x509::X509::stack_from_pem(&pem).unwrap_or_default();
     let certificates = stack.iter().filter_map(|certificate| certificate.to_der().ok());

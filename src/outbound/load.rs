@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::Metadata;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -26,6 +26,8 @@ pub(crate) enum LoadError {
     Metadata(Url, &'static str),
     /// What came is not a key set.
     KeySet(String, KeySetError),
+    /// Getting it panicked.
+    Panic,
 }
 
 impl fmt::Display for LoadError {
@@ -35,14 +37,29 @@ impl fmt::Display for LoadError {
             Self::FileTooLarge(path) => {
                 write!(f, "{}: larger than {MAX_DOCUMENT} bytes", path.display())
             }
-            Self::Fetch(url, error) => write!(f, "{url}: {error}"),
-            Self::Metadata(url, reason) => write!(f, "{url}: {reason}"),
+            Self::Fetch(url, error) => write!(f, "{}: {error}", shown(url)),
+            Self::Metadata(url, reason) => write!(f, "{}: {reason}", shown(url)),
             Self::KeySet(place, error) => write!(f, "{place}: {error}"),
+            Self::Panic => f.write_str("fetching the keys failed in an unexpected way"),
         }
     }
 }
 
 impl std::error::Error for LoadError {}
+
+impl LoadError {
+    /// Whether this process may not read the file at all: waiting will not help.
+    pub(super) fn is_forbidden(&self) -> bool {
+        matches!(self, Self::File(_, error) if error.kind() == ErrorKind::PermissionDenied)
+    }
+}
+
+/// A URL as logs show it: without the query, which may hold a secret.
+pub(super) fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.into()
+}
 
 /// Reads a key set from a file.
 #[allow(clippy::disallowed_types, reason = "this module does the I/O")]
@@ -56,7 +73,7 @@ pub(super) fn from_file(path: &Path) -> Result<KeySet, LoadError> {
     if u64::try_from(text.len()).is_ok_and(|length| length > MAX_DOCUMENT) {
         return Err(LoadError::FileTooLarge(path.to_owned()));
     }
-    KeySet::parse(&text).map_err(|error| LoadError::KeySet(path.display().to_string(), error))
+    KeySet::published(&text).map_err(|error| LoadError::KeySet(path.display().to_string(), error))
 }
 
 /// Tells one state of a file from another.
@@ -74,16 +91,16 @@ pub(super) fn from_network(
     let url = match location {
         KeyLocation::File(path) => return from_file(path).map(|keys| (keys, Vec::new())),
         KeyLocation::Uri(url) => url.clone(),
-        KeyLocation::Discovery(issuer) => discover(issuer, fetcher)?,
+        KeyLocation::Discovery(name, issuer) => discover(name, issuer, fetcher)?,
     };
     let text = fetcher.document(&url).map_err(|error| LoadError::Fetch(url.clone(), error))?;
-    let keys = KeySet::parse(&text).map_err(|error| LoadError::KeySet(url.to_string(), error))?;
+    let keys = KeySet::published(&text).map_err(|error| LoadError::KeySet(shown(&url), error))?;
     Ok((keys, text))
 }
 
 /// `jwks_uri` of the issuer's metadata: RFC 8414, section 3.1, then OpenID Connect Discovery 1.0,
 /// section 4, whichever the issuer publishes.
-fn discover(issuer: &Url, fetcher: &Fetcher) -> Result<Url, LoadError> {
+fn discover(name: &str, issuer: &Url, fetcher: &Fetcher) -> Result<Url, LoadError> {
     let path = issuer.path().trim_end_matches('/');
     let at = |path: &str| {
         let mut url = issuer.clone();
@@ -105,10 +122,14 @@ fn discover(issuer: &Url, fetcher: &Fetcher) -> Result<Url, LoadError> {
     let metadata =
         json::object(&text).map_err(|_| LoadError::Metadata(url.clone(), "not a JSON object"))?;
     // RFC 8414, section 3.3: the issuer value returned MUST be identical to the one asked for.
-    let named = metadata.get("issuer").and_then(Value::as_str).unwrap_or_default();
-    if named.trim_end_matches('/') != issuer.as_str().trim_end_matches('/') {
-        return Err(LoadError::Metadata(url, "its issuer is not the one configured"));
+    if metadata.get("issuer").and_then(Value::as_str) != Some(name) {
+        return Err(LoadError::Metadata(
+            url,
+            "its issuer is not the one configured, letter by letter",
+        ));
     }
+    // An issuer on the net has no business with the services of this machine.
     let jwks_uri = metadata.get("jwks_uri").and_then(Value::as_str).and_then(fetchable);
+    let jwks_uri = jwks_uri.filter(|uri| uri.scheme() == "https" || issuer.scheme() == "http");
     jwks_uri.ok_or(LoadError::Metadata(url, "no jwks_uri with https (or http on loopback)"))
 }

@@ -2,13 +2,14 @@
 //! an issuer is down, or a reload in the middle of an outage, begins with the keys that the others
 //! know.
 //!
-//! An unlinked file: no name, so that nobody else can open it, and inherited over a fork. It is
-//! written without locks. Each record carries its own hash, so that one torn by two writers counts
+//! A file without a name, so that nobody else can open it, inherited over a fork. It is written
+//! without locks. Each record carries its own hash, so that one torn by two writers counts
 //! as none.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+#![allow(clippy::disallowed_types, reason = "this module does the I/O")]
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use openssl::sha::Sha256;
@@ -38,33 +39,10 @@ pub(super) struct Record {
 }
 
 impl KeyMemory {
-    /// A new memory.
-    ///
-    /// # Errors
-    /// The system's: there is no place for temporary files.
-    #[allow(clippy::disallowed_types, reason = "this module does the I/O")]
-    pub fn new() -> io::Result<Self> {
-        const O_TMPFILE: i32 = 0o20_200_000;
-        let directory = std::env::temp_dir();
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .mode(0o600)
-            .custom_flags(O_TMPFILE)
-            .open(directory)?;
-        Ok(Self { file })
-    }
-
-    /// The memory behind a file that an earlier reading of the configuration made.
+    /// The memory in `file`, which has no name and which the processes of the server inherit.
     #[must_use]
-    pub const fn adopt(file: File) -> Self {
+    pub const fn new(file: File) -> Self {
         Self { file }
-    }
-
-    /// The file, to be handed on.
-    #[must_use]
-    pub const fn file(&self) -> &File {
-        &self.file
     }
 
     /// Remembers `document` as the key set of `name`. Failing is no fault: then it is not there
@@ -140,9 +118,16 @@ fn digest(name: &[u8], fetched: Duration, document: &[u8]) -> [u8; 32] {
 mod tests {
     use super::*;
 
+    fn memory(name: &str) -> KeyMemory {
+        let path = std::env::temp_dir().join(format!("auth-bound-{name}-{}", std::process::id()));
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        KeyMemory::new(file)
+    }
+
     #[test]
     fn every_issuer_has_its_own_record_and_a_torn_one_counts_as_none() {
-        let memory = KeyMemory::new().unwrap();
+        let memory = memory("records");
         assert_eq!(memory.load("a"), None);
         memory.store("a", Duration::from_secs(1), b"first");
         memory.store("b", Duration::from_secs(2), b"other");
@@ -160,7 +145,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_not_kept() {
-        let memory = KeyMemory::new().unwrap();
+        let memory = memory("size");
         memory.store("a", Duration::ZERO, &vec![b'x'; usize::try_from(SLOT).unwrap()]);
         assert_eq!(memory.load("a"), None);
     }

@@ -9,7 +9,7 @@ mod source;
 
 use std::sync::Arc;
 
-pub use fetch::Fetcher;
+pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
 pub use refresher::{Means, Refresh, Refreshers};
 pub use source::{Answer, Source};

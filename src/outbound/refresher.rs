@@ -2,8 +2,9 @@
 //! to a limit.
 #![allow(clippy::disallowed_methods, reason = "this module keeps time and threads")]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -14,8 +15,9 @@ use crate::jose::{KeyFault, KeySet};
 
 /// How often a file is looked at for changes.
 const FILE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long stopping waits for a thread that is in the middle of a fetch.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How long stopping waits for a thread that is in the middle of a fetch. NGINX gives a worker one
+/// second altogether.
+const STOP_PATIENCE: Duration = Duration::from_millis(400);
 /// Doublings of the pause after failures.
 const MAX_DOUBLINGS: u32 = 10;
 
@@ -38,7 +40,7 @@ pub struct Means {
     /// How to fetch.
     pub fetcher: Arc<Fetcher>,
     /// What the server's other processes have fetched.
-    pub memory: Arc<KeyMemory>,
+    pub memory: Option<Arc<KeyMemory>>,
     /// Where to report.
     pub log: Log,
 }
@@ -47,7 +49,7 @@ pub struct Means {
 /// after it was forked.
 pub struct Refreshers {
     sources: Vec<Arc<Source>>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Refreshers {
@@ -56,34 +58,33 @@ impl Refreshers {
     /// # Errors
     /// The system's, if a thread cannot be started.
     pub fn start(sources: &[Arc<Source>], means: &Means) -> std::io::Result<Self> {
-        let mut started = Self { sources: sources.to_vec(), threads: Vec::new() };
+        let mut threads = Vec::new();
         for source in sources {
             source.begin();
-            let tender = Tender::new(Arc::clone(source), means.clone());
-            let thread =
-                thread::Builder::new().name("bound-keys".to_owned()).spawn(move || tender.run())?;
-            started.threads.push(thread);
+            let mut tender = Tender::new(Arc::clone(source), means.clone());
+            tender.prepare();
+            threads.push(
+                thread::Builder::new().name("bound-keys".to_owned()).spawn(move || tender.run())?,
+            );
         }
-        Ok(started)
+        Ok(Self { sources: sources.to_vec(), threads: Mutex::new(threads) })
     }
 }
 
-impl Drop for Refreshers {
-    /// Stops the threads. One that is waiting for a server is given up after a while: the
-    /// process ends anyway.
-    fn drop(&mut self) {
-        for source in &self.sources {
-            source.stop();
-        }
+impl Refreshers {
+    /// Stops the threads and waits until they have ended, since what they use ends with the
+    /// process. One that waits for a server is given up after a while: it touches nothing.
+    pub fn stop(&self) {
+        self.sources.iter().for_each(|source| source.stop());
+        let Ok(mut threads) = self.threads.try_lock() else { return };
         let begun = Instant::now();
-        for thread in self.threads.drain(..) {
-            while !thread.is_finished() && begun.elapsed() < STOP_PATIENCE {
-                thread::sleep(Duration::from_millis(5));
-            }
-            if thread.is_finished() {
-                // A panic in it has been reported by the panic hook.
-                let _ = thread.join();
-            }
+        while threads.iter().any(|thread| !thread.is_finished()) && begun.elapsed() < STOP_PATIENCE
+        {
+            thread::sleep(Duration::from_millis(5));
+        }
+        for thread in threads.drain(..).filter(JoinHandle::is_finished) {
+            // A panic in it has been reported by the panic hook.
+            let _ = thread.join();
         }
     }
 }
@@ -117,17 +118,57 @@ impl Tender {
     fn run(self) {
         match self.source.location().clone() {
             KeyLocation::File(path) => self.watch(&path),
-            KeyLocation::Uri(_) | KeyLocation::Discovery(_) => self.poll(),
+            KeyLocation::Uri(_) | KeyLocation::Discovery(_, _) => self.poll(),
         }
+    }
+
+    /// Before requests are served: takes over what is known already.
+    fn prepare(&mut self) {
+        match self.source.location().clone() {
+            // The parent process may have read it long ago.
+            KeyLocation::File(path) => match load::from_file(&path) {
+                Ok(keys) => self.take(keys),
+                Err(error) => {
+                    self.complain(&error);
+                    if error.is_forbidden() {
+                        self.source.ring().clear();
+                    }
+                }
+            },
+            KeyLocation::Uri(_) | KeyLocation::Discovery(_, _) => self.recall(),
+        }
+    }
+
+    /// Begins with what another process of this server has fetched; the thread fetches all the
+    /// same, since a restart may be how an operator gets rid of a key.
+    fn recall(&mut self) {
+        let Some(memory) = &self.means.memory else { return };
+        let Some(record) = memory.load(&self.record_name()) else { return };
+        let age = since_epoch().checked_sub(record.fetched);
+        let fetched = age
+            .filter(|age| *age < self.means.refresh.stale)
+            .and_then(|age| Instant::now().checked_sub(age));
+        if let (Some(fetched), Ok(keys)) = (fetched, KeySet::parse(&record.document)) {
+            self.take(keys);
+            self.confirmed = fetched;
+        }
+    }
+
+    /// Tells the issuers' records apart: the same URL may stand for keys and for metadata.
+    fn record_name(&self) -> String {
+        format!("{:?}", self.source.location())
     }
 
     /// Fetches on schedule and when asked.
     fn poll(mut self) {
-        let mut due = self.recall();
+        let mut due = Instant::now();
         while self.source.sleep_until(self.earlier_of_deadline_and(due)) {
-            let outcome = load::from_network(self.source.location(), &self.means.fetcher);
+            let outcome =
+                caught(|| load::from_network(self.source.location(), &self.means.fetcher));
             let outcome = outcome.map(|(keys, document)| {
-                self.means.memory.store(&self.place(), since_epoch(), &document);
+                if let Some(memory) = &self.means.memory {
+                    memory.store(&self.record_name(), since_epoch(), &document);
+                }
                 Some(keys)
             });
             let pause = self.conclude(outcome);
@@ -137,24 +178,6 @@ impl Tender {
         }
     }
 
-    /// Begins with what another process of this server has fetched; returns when to fetch next.
-    fn recall(&mut self) -> Instant {
-        let now = Instant::now();
-        let Some(record) = self.means.memory.load(&self.place()) else { return now };
-        let age = since_epoch().saturating_sub(record.fetched);
-        let (Ok(keys), Some(fetched)) = (KeySet::parse(&record.document), now.checked_sub(age))
-        else {
-            return now;
-        };
-        if age >= self.means.refresh.stale {
-            return now;
-        }
-        self.report(&keys);
-        self.source.ring().replace(keys);
-        self.confirmed = fetched;
-        fetched.checked_add(jittered(self.means.refresh.interval)).unwrap_or(now)
-    }
-
     /// Reads the file when it has changed.
     fn watch(mut self, path: &Path) {
         let mut seen = None;
@@ -162,12 +185,18 @@ impl Tender {
         while self.source.sleep_until(due) {
             let stamp = load::stamp(path);
             let unchanged = stamp.is_some() && seen.as_ref() == Some(&stamp) && self.failures == 0;
-            let outcome = if unchanged { Ok(None) } else { load::from_file(path).map(Some) };
+            let outcome =
+                if unchanged { Ok(None) } else { caught(|| load::from_file(path)).map(Some) };
             seen = Some(stamp);
             self.conclude(outcome);
             self.forget_stale();
             due = after(FILE_INTERVAL);
         }
+    }
+
+    fn take(&mut self, keys: KeySet) {
+        self.report(&keys);
+        self.source.ring().replace(keys);
     }
 
     /// Puts new keys in place or reports why there are none; returns the pause before the next
@@ -179,8 +208,7 @@ impl Tender {
                 self.confirmed = Instant::now();
                 self.complaint.clear();
                 if let Some(keys) = keys {
-                    self.report(&keys);
-                    self.source.ring().replace(keys);
+                    self.take(keys);
                 }
                 self.shortest_pause()
             }
@@ -269,9 +297,14 @@ impl Tender {
     fn place(&self) -> String {
         match self.source.location() {
             KeyLocation::File(path) => path.display().to_string(),
-            KeyLocation::Uri(url) | KeyLocation::Discovery(url) => url.to_string(),
+            KeyLocation::Uri(url) | KeyLocation::Discovery(_, url) => load::shown(url),
         }
     }
+}
+
+/// A panic, in the resolver of host names say, is a failed fetch and not the end of the thread.
+fn caught<T>(fetch: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
+    catch_unwind(AssertUnwindSafe(fetch)).unwrap_or(Err(LoadError::Panic))
 }
 
 fn after(pause: Duration) -> Instant {

@@ -5,12 +5,13 @@
 //! fails, up to a limit.
 #![allow(clippy::disallowed_methods, reason = "this module keeps time and threads")]
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::load::{self, LoadError};
 use crate::directive::value::KeyLocation;
-use crate::jose::KeyRing;
+use crate::jose::{KeyRing, KeySetError};
 
 /// The keys of one issuer: the ring that verification reads, and the state of refreshing it.
 pub struct Source {
@@ -18,13 +19,13 @@ pub struct Source {
     ring: Arc<KeyRing>,
     state: Mutex<State>,
     changed: Condvar,
+    stopping: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// A thread looks after this source.
     tended: bool,
-    stopping: bool,
     asked: bool,
     fetching: bool,
     /// Fetches finished so far.
@@ -55,7 +56,13 @@ impl Source {
     /// A source whose keys are not known yet.
     #[must_use]
     pub fn new(location: KeyLocation) -> Self {
-        Self { location, ring: Arc::default(), state: Mutex::default(), changed: Condvar::new() }
+        Self {
+            location,
+            ring: Arc::default(),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            stopping: AtomicBool::new(false),
+        }
     }
 
     /// Where the keys come from.
@@ -77,7 +84,11 @@ impl Source {
     /// [`LoadError`].
     pub(crate) fn prepare(&self) -> Result<(), LoadError> {
         if let KeyLocation::File(path) = &self.location {
-            self.ring.replace(load::from_file(path)?);
+            let keys = load::from_file(path)?;
+            if keys.keys().is_empty() {
+                return Err(LoadError::KeySet(path.display().to_string(), KeySetError::Empty));
+            }
+            self.ring.replace(keys);
         }
         Ok(())
     }
@@ -86,7 +97,7 @@ impl Source {
     #[must_use]
     pub fn newer(&self, limit: Duration) -> Answer {
         let mut state = self.lock();
-        if !state.tended || state.stopping {
+        if !state.tended || self.is_stopping() {
             return Answer::Unavailable(1);
         }
         if let Some(last) = state.last.filter(|_| !state.fetching) {
@@ -99,7 +110,7 @@ impl Source {
         let round = state.round;
         state.asked = true;
         self.changed.notify_all();
-        let waiting = |state: &mut State| state.round == round && !state.stopping;
+        let waiting = |state: &mut State| state.round == round && !self.is_stopping();
         let (state, _) = self
             .changed
             .wait_timeout_while(state, limit, waiting)
@@ -120,25 +131,32 @@ impl Source {
         self.lock().tended = true;
     }
 
-    /// Asks the thread to end.
+    /// Asks the thread to end. Waits for no lock: the holder may be the very thread that a signal
+    /// interrupted.
     pub(super) fn stop(&self) {
-        let mut state = self.lock();
-        state.stopping = true;
-        state.tended = false;
+        self.stopping.store(true, Ordering::Release);
+        if let Ok(mut state) = self.state.try_lock() {
+            state.tended = false;
+        }
         self.changed.notify_all();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 
     /// Sleeps until `due`, or until somebody asks for keys; false when it is time to stop.
     pub(super) fn sleep_until(&self, due: Instant) -> bool {
         let state = self.lock();
-        let idle = |state: &mut State| !state.asked && !state.stopping;
+        let idle = |state: &mut State| !state.asked && !self.is_stopping();
         let (mut state, _) = self
             .changed
             .wait_timeout_while(state, due.saturating_duration_since(Instant::now()), idle)
             .unwrap_or_else(PoisonError::into_inner);
         state.asked = false;
-        state.fetching = !state.stopping;
-        !state.stopping
+        let going_on = !self.is_stopping();
+        state.fetching = going_on;
+        going_on
     }
 
     pub(super) fn finish(&self, succeeded: bool, pause: Duration) {

@@ -189,7 +189,9 @@ pub(super) fn demanded_confirmation(
 ) -> Result<Confirmation, Refusal> {
     let settings = policy.settings();
     let Some(cnf) = claims.get("cnf") else {
-        return if settings.bearer.0 {
+        // Where certain methods are asked for, a bearer token uses none of them.
+        let admitted = settings.bearer.0 && settings.confirmation == AcceptedMethods::Any;
+        return if admitted {
             Ok(Confirmation::default())
         } else {
             Err(Reason::ConfirmationMissing.into())
