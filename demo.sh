@@ -95,14 +95,14 @@ if [ $server = httpd ]; then
     command=(/usr/sbin/apache2 -DFOREGROUND -f "$run/server.conf")
 else
     {
-        placed | grep '^load_module'
+        echo "load_module $module;"
         echo "pid $run/nginx.pid; error_log $run/error.log warn; daemon off;"
         [ "$(id -u)" != 0 ] || echo "user www-data;"
         echo "events {}"
         echo "http {"
         echo "access_log off;"
         for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $run/$kind;"; done
-        placed | grep -v '^load_module'
+        placed
         echo "}"
     } >"$run/server.conf"
     command=(/usr/sbin/nginx -e "$run/error.log" -c "$run/server.conf")

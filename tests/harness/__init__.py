@@ -1,0 +1,1 @@
+"""The world around the module: certificates, tokens, key servers, backends, servers and clients."""

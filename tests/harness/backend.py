@@ -1,0 +1,69 @@
+"""The application behind the servers: it answers with what it was sent."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Backend:
+    """Plain HTTP on loopback. `/slow...` answers after a moment, so that requests overlap."""
+
+    def __init__(self):
+        self.requests = 0
+        self._server = _Server(("127.0.0.1", 0), _Echo)
+        self._server.backend = self
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        return self._server.server_address[1]
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+
+class _Echo(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def answer(self):
+        if self.headers.get("Upgrade") == "websocket":
+            return self.echo()
+        self.server.backend.requests += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.startswith("/slow"):
+            threading.Event().wait(0.3)
+        seen = {
+            "method": self.command,
+            "path": self.path,
+            "headers": [[name, value] for name, value in self.headers.items()],
+            "body": body.decode("latin-1"),
+        }
+        content = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def echo(self):
+        """What a protocol upgrade leads to: whatever comes goes back."""
+        self.send_response(101)
+        self.send_header("Upgrade", "websocket")
+        self.send_header("Connection", "Upgrade")
+        self.end_headers()
+        while said := self.rfile.read1(1024):
+            self.wfile.write(said)
+        self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_DELETE = answer
+
+    def log_message(self, *_):
+        """The servers in front have logs of their own."""

@@ -1,0 +1,108 @@
+"""Scenarios: the table of requests and what must come of them."""
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from . import table
+from .token import Recipe
+
+REFUSALS = table.read("refusals.toml")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What must come of a request. Without `refused` it reaches what it asked for."""
+
+    refused: str = ""
+    status: int = 0
+    scheme: str = ""
+    challenge: dict = field(default_factory=dict)
+    replaced_body: bool = False
+    answer_headers: dict = field(default_factory=dict)
+    answer_body: str = ""
+    env: dict = field(default_factory=dict)
+    env_absent: list = field(default_factory=list)
+    sees: dict = field(default_factory=dict)
+    sees_not: list = field(default_factory=list)
+    logged: dict = field(default_factory=dict)
+    log: list = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request. Steps that name the same `connection` share it."""
+
+    at: str
+    expect: Expectation
+    host: str = "open"
+    certificate: str = "alice"
+    connection: str = ""
+    method: str = "GET"
+    body: str = ""
+    authorization: str | list = "Bearer {token}"
+    headers: list = field(default_factory=list)
+    wait: float = 0
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Steps with one token. `only` and `differs` name servers, and always give a `reason`."""
+
+    group: str
+    name: str
+    token: Recipe
+    steps: list
+    world: str = "main"
+    protocols: tuple = ("h1",)
+    only: str = ""
+    reason: str = ""
+
+    def __str__(self):
+        return f"{self.group} :: {self.name}"
+
+
+def scenarios(group: str, server: str) -> list:
+    """A file of the table as one server must pass it; `base` there is what its rows share."""
+    words = table.read(f"scenarios/{group}.toml")
+    base = {"world": words.get("world", "main"), **words.get("base", {})}
+    parsed = [_parse(group, base, row, server) for row in words["scenario"]]
+    return [scenario for scenario in parsed if server.startswith(scenario.only)]
+
+
+def _parse(group: str, base: dict, row: dict, server: str) -> Scenario:
+    row = _joined(base, row)
+    for difference in row.pop("differs", []):
+        if not difference.pop("reason", ""):
+            raise ValueError(f"{row['name']}: a difference needs its reason")
+        if server.startswith(difference.pop("server")):
+            row = _joined(row, difference)
+    if row.get("only") and not row.get("reason"):
+        raise ValueError(f"{row['name']}: a row for one server needs its reason")
+    own = {field.name for field in dataclasses.fields(Scenario)}
+    steps = row.pop("step", [{}])
+    shared = {word: row.pop(word) for word in list(row) if word not in own}
+    return table.record(
+        Scenario,
+        {
+            **row,
+            "group": group,
+            "token": table.record(Recipe, row.get("token", {})),
+            "steps": [_step(_joined(shared, step)) for step in steps],
+        },
+    )
+
+
+def _step(words: dict) -> Step:
+    """A flat row: what `Expectation` knows goes there, the rest is the request."""
+    known = {field.name for field in dataclasses.fields(Expectation)}
+    expected = {word: words.pop(word) for word in list(words) if word.replace("-", "_") in known}
+    return table.record(Step, {**words, "expect": table.record(Expectation, expected)})
+
+
+def _joined(outer: dict, inner: dict) -> dict:
+    """`inner` on top of `outer`; a token's members are joined one by one."""
+    joined = {**outer, **inner}
+    if "token" in outer and "token" in inner:
+        joined["token"] = {**outer["token"], **inner["token"]}
+    return joined

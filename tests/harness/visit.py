@@ -1,0 +1,193 @@
+"""Runs one scenario against one server and says everything that was not as expected."""
+
+import json
+import re
+import time
+from http.client import HTTPException
+
+from .client import Answer, Connection, Http2, tls_context
+from .scenario import REFUSALS, Expectation, Scenario, Step
+from .server import Server
+
+_CHALLENGE = re.compile(r'(?P<scheme>[A-Za-z]+)(?: \w+="[^"\\]*"(?:, \w+="[^"\\]*")*)?')
+_PARAMETER = re.compile(r'(\w+)="([^"\\]*)"')
+
+
+class Visit:
+    """One scenario under way: its token, its open connections and its complaints."""
+
+    _count = 0
+
+    def __init__(self, server: Server, scenario: Scenario, protocol: str):
+        self._server = server
+        self._around = server.site.around
+        self._scenario = scenario
+        self._protocol = protocol
+        self._mint = server.site.mint
+        self._token = self._mint.token(scenario.token)
+        self._connections = {}
+        self.complaints = []
+
+    def run(self):
+        try:
+            for step in self._scenario.steps:
+                time.sleep(step.wait)
+                for _ in range(step.times):
+                    self._take(step)
+        except (OSError, HTTPException) as broken:
+            self._complain(f"the connection broke: {broken!r}")
+            time.sleep(0.5)  # a parent takes a moment to report that its child died
+            self._check_lines(self._server.log.fresh())
+        finally:
+            for connection in self._connections.values():
+                connection.close()
+
+    def _take(self, step: Step):
+        Visit._count += 1
+        mark = str(Visit._count)
+        self._check_lines(self._server.log.fresh())  # what came late is no less unexpected
+        before = self._around.backend.requests
+        answer = self._request(step, [("X-Scenario", mark), *self._headers(step)])
+        reached = self._around.backend.requests - before
+        expect = step.expect
+        if expect.refused:
+            self._check_refusal(step, answer, reached)
+        else:
+            self._expect("status", answer.status, expect.status or 200)
+            self._check_seen(step, answer)
+        if expect.answer_body and expect.answer_body not in answer.body.decode("latin-1"):
+            self._complain(f"body: got {answer.body!r}, expected {expect.answer_body!r} in it")
+        for name, value in expect.answer_headers.items():
+            self._expect(name, ", ".join(answer.all(name)), value)
+        self._check_access_log(mark, expect)  # waits until the server is done with the request
+        self._check_log(expect)
+
+    def _headers(self, step: Step) -> list:
+        values = step.authorization
+        values = [values] if isinstance(values, str) else values
+        headers = [("Authorization", value) for value in values] + step.headers
+        return [(name, self._fill(value)) for name, value in headers]
+
+    def _fill(self, text: str) -> str:
+        return self._mint.fill(text.replace("{token}", self._token))
+
+    def _request(self, step: Step, headers: list) -> Answer:
+        address = self._server.site.addresses[step.host]
+        client = self._around.pki.clients.get(step.certificate)
+        request = (step.method, self._fill(step.at), headers, self._fill(step.body).encode())
+        if self._protocol == "h2":
+            return Http2(address, self._around.pki.ca, client).request(*request)
+        context = tls_context(self._around.pki.ca, client)
+        if not step.connection:
+            with Connection(address, context) as connection:
+                return connection.request(*request)
+        if step.connection not in self._connections:
+            self._connections[step.connection] = Connection(address, context)
+        return self._connections[step.connection].request(*request)
+
+    def _check_refusal(self, step: Step, answer: Answer, reached: int):
+        expect, refusal = step.expect, REFUSALS[step.expect.refused]
+        self._expect("status", answer.status, refusal["status"])
+        self._expect("requests that reached the backend", reached, 0)
+        self._check_challenge(answer, expect, refusal)
+        self._expect("Cache-Control", answer.all("Cache-Control"), ["no-store"])
+        if refusal["status"] == 503 and not re.fullmatch(r"[1-9]\d*", "".join(answer.all("Retry-After"))):
+            self._complain(f"Retry-After: {answer.all('Retry-After')}")
+        if step.method == "HEAD" or expect.replaced_body:
+            return
+        self._expect("Content-Type", answer.all("Content-Type"), ["application/json"])
+        try:
+            body = json.loads(answer.body)
+        except ValueError:
+            return self._complain(f"the body is not JSON: {answer.body!r}")
+        self._expect("error in the body", body.pop("error", None), refusal.get("body", refusal.get("error")))
+        if not body.pop("error_description", "") or body:
+            self._complain(f"the body is not error and error_description: {answer.body!r}")
+
+    def _check_challenge(self, answer: Answer, expect: Expectation, refusal: dict):
+        challenges = answer.all("WWW-Authenticate")
+        if refusal["status"] >= 500:
+            return self._expect("challenges", challenges, [])
+        if len(challenges) != 1 or not _CHALLENGE.fullmatch(challenges[0]):
+            return self._complain(f"not one well-formed challenge: {challenges}")
+        self._expect("scheme", challenges[0].split(" ")[0], expect.scheme or refusal.get("scheme", "Bearer"))
+        parameters = _PARAMETER.findall(challenges[0])
+        wanted = {"realm": self._server.site.world.realm, **expect.challenge}
+        if "error" in refusal:
+            wanted["error"] = refusal["error"]
+        described = dict(parameters).get("error_description")
+        self._expect("parameters", {n: v for n, v in parameters if n != "error_description"}, wanted)
+        self._expect("parameters named twice", len(parameters), len(dict(parameters)))
+        if bool(described) != ("error" in refusal):
+            self._complain(f"error_description without error, or the reverse: {challenges[0]}")
+
+    def _check_seen(self, step: Step, answer: Answer):
+        """What the backend, or the CGI program, was sent."""
+        expect, fill = step.expect, self._mint.fill
+        if not (expect.env or expect.env_absent or expect.sees or expect.sees_not):
+            return
+        headers, variables = _seen(answer)
+        for name, value in fill(expect.env).items():
+            self._expect(name, variables.get(name), [value])
+        for name in expect.env_absent:
+            self._expect(name, variables.get(name), None)
+        for name, value in fill(expect.sees).items():
+            self._expect(name, headers.get(name.lower()), [value])
+        for name in expect.sees_not:
+            self._expect(name, headers.get(name.lower()), None)
+
+    def _check_log(self, expect: Expectation):
+        """The refusal's own line, at its level, with a next step; and nothing unannounced."""
+        log, announced = self._server.log, list(expect.log)
+        if not expect.refused:
+            lines = log.fresh()
+        else:
+            refusal = REFUSALS[expect.refused]
+            own = f"{expect.refused} {refusal['name']}: [^;].*; .+"
+            announced.append(own)
+            lines = log.await_line(own)
+            found = [line.level for line in lines if re.search(own, line.text)]
+            self._expect(f"levels of {expect.refused} in the log", found, [refusal.get("level", "warn")])
+        self._check_lines(lines, *announced)
+
+    def _check_lines(self, lines: list, *announced: str):
+        for text in self._server.log.unexpected(lines, *announced):
+            self._complain(f"unexpected in the error log: {text}")
+
+    def _check_access_log(self, mark: str, expect: Expectation):
+        wanted = {"BOUND_REFUSAL": expect.refused or "-", **expect.logged}
+        logged = self._logged(mark)
+        for name, value in wanted.items():
+            self._expect(f"{name} in the access log", logged.get(name) or "-", value)
+
+    def _logged(self, mark: str) -> dict:
+        """The access log's line is written after the answer has been sent."""
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            for line in reversed(self._server.access_log.read_text().splitlines(keepends=True)):
+                if f'"scenario": "{mark}"' in line and line.endswith("\n"):
+                    return json.loads(line)
+            time.sleep(0.01)
+        return {}
+
+    def _expect(self, what: str, got, wanted):
+        if got != wanted:
+            self._complain(f"{what}: got {got!r}, expected {wanted!r}")
+
+    def _complain(self, text: str):
+        self.complaints.append(text)
+
+
+def _seen(answer: Answer):
+    """Request headers by lower-case name, and variables by name, each with all its values."""
+    headers, variables = {}, {}
+    if answer.all("Content-Type") == ["application/json"]:
+        for name, value in json.loads(answer.body)["headers"]:
+            headers.setdefault(name.lower(), []).append(value)
+            if name.startswith("X-Env-"):
+                variables.setdefault(name.removeprefix("X-Env-"), []).append(value)
+    else:  # what the CGI program's `env` printed
+        for line in answer.body.decode().splitlines():
+            name, _, value = line.partition("=")
+            variables.setdefault(name, []).append(value)
+    return headers, variables
