@@ -81,16 +81,8 @@ static ngx_int_t add(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t flags)
 ngx_int_t ab_add_variables(ngx_conf_t *cf)
 {
     static ngx_str_t names[] = {
-        ngx_string("bound_proof"),
-        ngx_string("bound_iss"),
-        ngx_string("bound_sub"),
-        ngx_string("bound_client_id"),
-        ngx_string("bound_scope"),
-        ngx_string("bound_exp"),
-        ngx_string("bound_jti"),
-        ngx_string("bound_refusal"),
-        ngx_string("bound_client_certificate_thumbprint"),
-        ngx_string("tb_ssl_client_cert_fingerprint"),
+#define AB_VARIABLE(name) ngx_string(name),
+#include "exports.def"
     };
     static ngx_str_t claims = ngx_string("bound_claim_"), user = ngx_string("remote_user");
     ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);

@@ -22,6 +22,14 @@ pub struct Export {
     pub sentence: &'static str,
 }
 
+impl Export {
+    /// Whether it is a variable, and not a header.
+    #[must_use]
+    pub fn is_variable(&self) -> bool {
+        self.name.to_bytes().contains(&b'_')
+    }
+}
+
 macro_rules! exports {
     ($($constant:tt $name:literal $sentence:literal;)*) => {
         $(pub(crate) const $constant: &CStr = $name;)*

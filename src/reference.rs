@@ -14,6 +14,7 @@ const NOTE: &str = "Generated from the tables in src; `UPDATE_GENERATED=1 cargo 
 pub fn files() -> Vec<(&'static str, String)> {
     vec![
         ("c_shim/directives.def", rows()),
+        ("c_shim/exports.def", variables()),
         ("docs/directives.md", directives()),
         ("docs/refusals.md", refusals()),
         ("docs/exports.md", exports()),
@@ -88,6 +89,16 @@ fn rows() -> String {
             text,
             "AB_{servers}({number}, {upper}, \"{httpd}\", \"{nginx}\", {scope}, \"{sentence}\")"
         );
+    }
+    text
+}
+
+/// The variables that NGINX always has.
+fn variables() -> String {
+    let mut text = format!("/* {NOTE} */\n");
+    for export in EXPORTS.iter().filter(|export| export.is_variable()) {
+        let name = export.name.to_string_lossy().to_ascii_lowercase();
+        let _ = writeln!(text, "AB_VARIABLE(\"{name}\")");
     }
     text
 }
