@@ -25,10 +25,9 @@ need_to_build $server
 need_to_run $server
 install_needed
 
-echo "building the module for $server and the auth-bound command (the first time takes a minute) ..."
+echo "building the module for $server and the auth-bound command (the first time takes two minutes) ..."
 cargo --quiet $server
-cargo --quiet build --release --bin auth-bound
-bound=$PWD/target/release/auth-bound
+bound=$PWD/target/$server/release/auth-bound
 module=$PWD/target/$server/release/mod_auth_bound.so
 [ $server = httpd ] || module=$PWD/target/$server/release/ngx_http_auth_bound_module.so
 

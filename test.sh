@@ -37,19 +37,16 @@ RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps
 
 step "the library and the command"
 cargo test --quiet
-cargo test --quiet --lib --no-default-features --features httpd --target-dir target/httpd
-cargo test --quiet --lib --no-default-features --features nginx --target-dir target/nginx
 
 step "building the modules"
 cargo --quiet httpd
 cargo --quiet nginx
-cargo --quiet build --release --bin auth-bound
 # The same with a way to make the core panic, for the test of the boundary.
 for server in httpd nginx; do
-    cargo build --quiet --lib --no-default-features --features "$server,fault-injection" --target-dir "target/$server-fault"
+    cargo build --quiet --lib --no-default-features --features "$server,fault-injection" --target-dir "target/$server"
 done
-export AUTH_BOUND_HTTPD_FAULT_SO=$PWD/target/httpd-fault/debug/mod_auth_bound.so
-export AUTH_BOUND_NGINX_FAULT_SO=$PWD/target/nginx-fault/debug/ngx_http_auth_bound_module.so
+export AUTH_BOUND_HTTPD_FAULT_SO=$PWD/target/httpd/debug/mod_auth_bound.so
+export AUTH_BOUND_NGINX_FAULT_SO=$PWD/target/nginx/debug/ngx_http_auth_bound_module.so
 
 step "the scenarios in httpd (event, prefork) and NGINX"
 /usr/bin/python3 -m pytest tests -q -p no:cacheprovider ${quick:+-k "not valgrind"}

@@ -240,20 +240,24 @@ impl Tender {
     }
 
     fn report(&mut self, keys: &KeySet) {
+        let place = self.place();
         if self.skipped != keys.skipped() {
             for (id, fault) in keys.skipped() {
-                let id = id.as_deref().unwrap_or("without kid").escape_default().to_string();
+                let id = id.as_deref().unwrap_or("without kid").escape_default();
                 self.log(
                     Level::Warn,
-                    &format!("AB2003 key-skipped: {}: key {id} is not used: {fault}", self.place()),
+                    &format!("AB2003 key-skipped: {place}: key {id} is not used: {fault}"),
                 );
             }
             self.skipped = keys.skipped().to_vec();
         }
-        self.log(
-            Level::Info,
-            &format!("AB2001 keys-refreshed: {}: {} keys", self.place(), keys.keys().len()),
-        );
+        match keys.keys().len() {
+            0 => self.log(
+                Level::Error,
+                &format!("AB2006 keys-withdrawn: {place}: no usable key is published; none of its tokens is accepted"),
+            ),
+            count => self.log(Level::Info, &format!("AB2001 keys-refreshed: {place}: {count} keys")),
+        }
     }
 
     fn log(&self, level: Level, line: &str) {
