@@ -76,6 +76,8 @@ typedef struct {
     ab_process *(*process_start)(ab_configuration *, ab_scope *global, ab_log *, void *server);
     /* Ends its threads. Frees nothing, so that it may run in a signal handler: the process ends. */
     void (*process_stop)(ab_process *);
+    /* Frees it, once nothing waits any more; for those who are in no signal handler. */
+    void (*process_free)(ab_process *);
 
     /* One TLS connection's client. */
     ab_client *(*client_new)(void);

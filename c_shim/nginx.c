@@ -102,7 +102,7 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
     const char *missing = is_never_used(place) ? NULL : core->scope_complete(http->configuration, own->scope);
 
     if (missing) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: %s; location \"%V\" of server \"%V\", by %s:%ui",
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: %s; for location \"%V\" of server \"%V\" in %s:%ui",
                       missing, &place->name, &server->server_name, own->file, own->line);
         return NGX_CONF_ERROR;
     }
@@ -193,6 +193,15 @@ static void stop_process(ngx_cycle_t *cycle)
         core->process_stop(http->process);
 }
 
+/* After the thread pools have ended. */
+static void free_process(ngx_cycle_t *cycle)
+{
+    ab_main *http = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_auth_bound_module);
+
+    if (http)
+        core->process_free(http->process);
+}
+
 /* --- the modules --- */
 
 static ngx_http_module_t steps = {
@@ -210,6 +219,7 @@ ngx_module_t ngx_http_auth_bound_module = {
     .commands = directives,
     .type = NGX_HTTP_MODULE,
     .init_process = start_process,
+    .exit_process = free_process,
 };
 
 /* In front of NGINX's thread pools in the list of modules, since these end by waiting for their

@@ -172,8 +172,10 @@ static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((dec
 
 static void resume(ngx_event_t *event)
 {
-    ngx_http_request_t *r = event->data;
+    ngx_thread_task_t *task = (ngx_thread_task_t *)((u_char *)event - offsetof(ngx_thread_task_t, event));
+    ngx_http_request_t *r = event->data; /* NGINX's debug log takes this for something with a connection */
     ngx_connection_t *c = r->connection;
+    decided *own = task->ctx;
 
     ngx_http_set_log_request(c->log, r);
     if (event->timedout) {
@@ -185,14 +187,14 @@ static void resume(ngx_event_t *event)
         ngx_del_timer(event);
     r->main->blocked--;
     r->aio = 0;
-    newest(r)->waiting = 0;
+    own->waiting = 0;
     /* Goes on with the phases, or ends the request if it was terminated meanwhile. */
     c->write->handler(c->write);
 }
 
 /* Leaves the event loop to others until the decision is made. `blocked` keeps the request alive
  * whatever becomes of the client; the timer keeps a worker alive that shuts down gracefully, as
- * NGINX itself does since 1.27. */
+ * NGINX itself does since 1.25.4. */
 static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
 {
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
@@ -324,10 +326,23 @@ static ngx_int_t check_last(ngx_http_request_t *r)
     return own && core->decision_state(own->decision) == AB_REFUSE ? refuse(r, own) : NGX_DECLINED;
 }
 
+/* The refusal that the response tells of. Its error page may have been granted meanwhile; with a
+ * status of its own it tells of no refusal. */
+static const ab_decision *refusal_of(ngx_http_request_t *r)
+{
+    for (ngx_pool_cleanup_t *kept = r->pool->cleanup; kept; kept = kept->next) {
+        decided *own = kept->handler == free_decision ? kept->data : NULL;
+        if (own && own->concluded && core->decision_state(own->decision) == AB_REFUSE &&
+            (ngx_uint_t)core->decision_status(own->decision) == r->headers_out.status)
+            return own->decision;
+    }
+    return NULL;
+}
+
 /* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
 static ngx_int_t add_challenge(ngx_http_request_t *r)
 {
-    const ab_decision *decision = r == r->main ? ab_decision_of(r) : NULL;
+    const ab_decision *decision = r == r->main ? refusal_of(r) : NULL;
     ab_effect effect;
 
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)

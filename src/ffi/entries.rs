@@ -75,6 +75,7 @@ core! {
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
     process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
     process_stop: fn(*mut Arc<Process>);
+    process_free: fn(*mut Arc<Process>);
     client_new: fn() -> *mut Client;
     client_free: fn(*mut Client);
     client_present: fn(*const Client, *const Text, usize);
@@ -337,9 +338,14 @@ unsafe extern "C" fn process_start(
 }
 
 unsafe extern "C" fn process_stop(process: *mut Arc<Process>) {
-    // SAFETY: from `process_start`, which gave it away for good.
+    // SAFETY: from `process_start`, not freed yet.
     let Some(process) = (unsafe { at(process) }) else { return };
     guard(|| process.stop());
+}
+
+unsafe extern "C" fn process_free(process: *mut Arc<Process>) {
+    // SAFETY: from `process_start`, and the shim frees it once.
+    unsafe { free(process) }
 }
 
 extern "C" fn client_new() -> *mut Client {
