@@ -21,6 +21,7 @@ need_to_run httpd
 need_to_run nginx
 need /usr/lib/python3/dist-packages/pytest python3-pytest "runs the scenarios"
 need /usr/lib/python3/dist-packages/cryptography python3-cryptography "makes the scenarios' tokens"
+need /usr/lib/python3/dist-packages/grpc python3-grpcio "calls through NGINX with gRPC"
 need valgrind valgrind "looks for leaks"
 need nm binutils "lists exported symbols"
 install_needed

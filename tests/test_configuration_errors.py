@@ -14,8 +14,8 @@ SOUND = {
     "hosts": {"open": {"certificates": "optional_no_ca"}},
     "location": [{"path": "/bound"}],
     "set": {},
-    "jwks": {"sound": ["p256"], "encryption": [{"key": "p256", "use": "enc"}]},
-    "files": {"garbage": "garbage\n", "array": "[]\n", "no-keys": '{"keys":[]}\n'},
+    "jwks": {"sound": ["p256"]},
+    "files": {"garbage": "garbage\n", "array": "[]\n"},
 }
 SET = {"issuer": "https://issuer.example jwks-file {jwks:sound}", "audience": "https://api.example"}
 

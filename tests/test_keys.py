@@ -6,13 +6,18 @@ import time
 import pytest
 
 from harness.caller import Caller
+from harness.httpd import HttpdPrefork
 from harness.keyserver import delayed, document, status
 from harness.load import Load
-from harness.servers import serving
+from harness.servers import chosen, serving
 from harness.waiting import eventually, in_parallel
 from harness.world import World
 
 UNKNOWN = {"kid": "nobody"}
+UNUSABLE = (
+    "p256-for-encryption", "p256-for-wrapping", "rsa1024", "rsa-16384-bits",
+    "p256-off-curve", "symmetric", "k256",
+)  # fmt: skip
 REFUSED = "AB1108 key-unknown"
 UNAVAILABLE = "AB1501 keys-unavailable"
 FAILED = "AB2002 refresh-failed"
@@ -152,6 +157,36 @@ def test_a_key_server_that_dies_under_load_harms_no_known_key(around, kind):
         server.log.announce(REFUSED)
 
 
+def test_a_reload_during_an_outage_keeps_the_known_keys(around, kind):
+    with serving(kind, keys_world(), around) as server:
+        server.log.announce(FAILED)
+        caller = Caller(server)
+        token = caller.token()
+        assert {caller.get("/url-keys", token).status for _ in range(8)} == {200}
+        server.site.key_server.stop()
+        for _ in range(2):
+            server.reload()
+            assert {caller.get("/url-keys", token).status for _ in range(16)} == {200}
+            assert caller.get("/url-keys").status == 200
+
+
+def test_processes_born_during_an_outage_know_the_keys(around):
+    """Prefork makes processes as requests come; each must know what the first ones fetched."""
+    if HttpdPrefork not in chosen():
+        pytest.skip("prefork is not among AUTH_BOUND_SERVERS")
+    with serving(HttpdPrefork, keys_world(), around, processes=1) as server:
+        server.log.announce(FAILED)
+        caller = Caller(server)
+        assert caller.get("/url-keys").status == 200
+        before = set(server.workers())
+        server.site.key_server.stop()
+        connections = [caller.connect() for _ in range(6)]  # each keeps a process to itself
+        for connection in connections:
+            assert connection.request("GET", "/url-keys", caller.headers()).status == 200
+            connection.close()
+        assert len(set(server.workers()) - before) >= 3
+
+
 def test_keys_that_nobody_confirms_are_used_no_more(around, kind):
     with serving(kind, keys_world(jwks_refresh="1s", jwks_stale="2s"), around) as server:
         for line in (FAILED, UNAVAILABLE, "AB2004 keys-stale"):
@@ -206,5 +241,5 @@ def test_clients_that_hang_up_while_they_wait_leave_nothing_behind(around, kind)
 def test_keys_that_are_not_used_are_reported(running, kind):
     line = "AB2003 key-skipped: .*main.jwks.*key {} is not used: "
     server = running.server(kind, "main")
-    for name in ("p256-for-encryption", "p256-for-wrapping", "rsa1024", "rsa-16384-bits", "p256-off-curve", "symmetric", "k256"):
+    for name in UNUSABLE:
         eventually(lambda: server.log.matching(line.format(name)))

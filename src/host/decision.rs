@@ -123,9 +123,8 @@ impl Decision {
         };
         let limit = self.policy.settings().key_wait.duration();
         match blocked.process.newer_keys(&blocked.needed.ring, limit) {
-            Answer::Refreshed => self.decide_again(&blocked, clock(), None),
-            Answer::Current => self.give_up(&blocked.needed, None),
-            // The keys may have come from elsewhere meanwhile.
+            // Current, too: the fetch may have ended between the look at the keys and the question.
+            Answer::Refreshed | Answer::Current => self.decide_again(&blocked, clock(), None),
             Answer::Unavailable(seconds) => self.decide_again(&blocked, clock(), Some(seconds)),
         }
     }

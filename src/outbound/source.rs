@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::load::{self, LoadError};
 use crate::directive::value::KeyLocation;
-use crate::jose::{KeyRing, KeySetError};
+use crate::jose::KeyRing;
 
 /// The keys of one issuer: the ring that verification reads, and the state of refreshing it.
 pub struct Source {
@@ -84,10 +84,9 @@ impl Source {
     /// [`LoadError`].
     pub(crate) fn prepare(&self) -> Result<(), LoadError> {
         if let KeyLocation::File(path) = &self.location {
+            // An issuer may have withdrawn all of its keys; that is no fault of the configuration,
+            // and is reported once the server serves.
             let keys = load::from_file(path)?;
-            if keys.keys().is_empty() {
-                return Err(LoadError::KeySet(path.display().to_string(), KeySetError::Empty));
-            }
             self.ring.replace(keys);
         }
         Ok(())

@@ -10,7 +10,7 @@ from .client import Address, Connection
 
 # A server may close a kept-alive connection between two requests (RFC 9112, section 9.3.1): the
 # client comes again on a new one, and that one has to work.
-_CLOSED = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+NOBODY = (http.client.RemoteDisconnected, ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
 
 class Load:
@@ -45,8 +45,9 @@ class Load:
             try:
                 self.statuses[self._ask(client.request).status] += 1
             except Exception as failure:  # every kind counts, and none may end the load
-                self.failures.append(repr(failure))
+                self.failures.append(failure)
                 client.close()
+                self._over.wait(0.01)
         client.close()
 
 
@@ -62,7 +63,7 @@ class Client:
         if self._connection and self._connection.kept:
             try:
                 return self._connection.request(*request)
-            except _CLOSED:
+            except NOBODY:
                 self.close()
         self._connection = Connection(self._address, self._context)
         return self._connection.request(*request)

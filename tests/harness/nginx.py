@@ -1,7 +1,6 @@
 """NGINX: a world rendered as its configuration, and the server itself."""
 
 import shutil
-import signal
 
 from .server import Server, directives
 from .world import Host, Location
@@ -18,7 +17,6 @@ class Nginx(Server):
     name = "nginx"
     artifact_folder = "nginx"
     artifact_name = "ngx_http_auth_bound_module.so"
-    graceful_stop = signal.SIGQUIT
     ready_line = "start worker process "
 
     def command(self) -> list:

@@ -1,0 +1,127 @@
+"""A certificate is believed only when its key has signed the handshake: whoever has a stolen token
+and the victim's public certificate gets nowhere."""
+
+import http.client
+import json
+import ssl
+import time
+
+import pytest
+
+from harness.caller import Caller
+from harness.client import Connection, Truncated, tls_context
+from harness.forgery import forged
+from harness.waiting import eventually
+
+TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+VERSIONS = pytest.mark.parametrize("version", [TLS_1_2, TLS_1_3], ids=["TLS 1.2", "TLS 1.3"])
+BROKEN = (OSError, http.client.HTTPException, Truncated)
+TOLD = ["BOUND_SUB", "BOUND_PROOF", "BOUND_CLIENT_CERTIFICATE_THUMBPRINT", "TB_SSL_CLIENT_CERT_FINGERPRINT"]
+# What the servers say of such a handshake themselves; AH02039 would be a chain that does not verify.
+THEIRS = "AH(02261|02042|10158|02263|02008)|SSL Library Error|SSL_do_handshake\\(\\) failed|SSL_read\\(\\) failed"
+
+
+@pytest.fixture
+def server(running, request):
+    kind = request.getfixturevalue(next(name for name in ("kind", "httpd_kind") if name in request.fixturenames))
+    server = running.server(kind, "forgery")
+    server.log.announce("AB1211 certificate-missing")
+    server.log.announce(THEIRS)
+    return server
+
+
+class Thief(Caller):
+    """Has alice's token and certificate."""
+
+    marks = 0
+
+    def __init__(self, server, host, version):
+        super().__init__(server, host=host, version=version)
+        around = server.site.around
+        stolen = forged(around.pki.clients["alice"], server.site.folder)
+        self.context = tls_context(around.pki.ca, stolen, version)
+        self.backend = around.backend
+        self.log = server.access_log
+        Thief.marks += 1
+        self.mark = f"forgery-{Thief.marks}"
+
+    def headers(self, *arguments, **recipe):
+        return [("X-Scenario", self.mark), *super().headers(*arguments, **recipe)]
+
+    def attempt(self, method, path, body=b""):
+        """The answer, if there is one to be had."""
+        try:
+            with self.connect() as connection:
+                return connection.request(method, path, self.headers(), body)
+        except BROKEN:
+            return None
+
+    def logged(self) -> list:
+        lines = [line for line in self.log.read_text().splitlines() if f'"{self.mark}"' in line]
+        return [json.loads(line) for line in lines]
+
+
+@VERSIONS
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("path", ["/optional", "/demanded", "/own-error-page"])
+def test_a_forged_certificate_in_the_middle_of_a_connection(server, httpd_kind, path, method, version):
+    """Renegotiation with TLS 1.2, post-handshake authentication with TLS 1.3."""
+    thief = Thief(server, "asking", version)
+    before = thief.backend.requests
+    answer = thief.attempt(method, path, b"written" if method == "POST" else b"")
+    assert answer is None or answer.status in (401, 403)
+    eventually(thief.logged)
+    for line in thief.logged():
+        assert [line[name] for name in TOLD] == ["-"] * len(TOLD), line
+    assert thief.backend.requests == before
+
+
+@VERSIONS
+def test_a_forged_certificate_is_not_exported_where_nothing_is_protected(server, httpd_kind, version):
+    """mod_ssl may let the request go on: then as one without a certificate."""
+    thief = Thief(server, "asking", version)
+    thief.attempt("GET", "/unprotected")
+    eventually(thief.logged)
+    assert [line[name] for line in thief.logged() for name in TOLD] == ["-"] * len(TOLD)
+
+
+def test_a_request_right_behind_the_forged_certificate(server, httpd_kind):
+    """It may be served from what had been read before the handshake failed."""
+    thief = Thief(server, "asking", TLS_1_3)
+    before = thief.backend.requests
+    fields = "".join(f"{name}: {value}\r\n" for name, value in [("Host", "localhost"), *thief.headers()])
+    both = "".join(f"GET {path} HTTP/1.1\r\n{fields}\r\n" for path in ("/optional", "/bound"))
+    with thief.connect() as connection:
+        connection.socket.sendall(both.encode())
+        try:
+            while connection.socket.recv(4096):
+                pass
+        except OSError:
+            pass
+    eventually(thief.logged)
+    time.sleep(0.1)
+    assert thief.backend.requests == before
+    assert {line[name] for line in thief.logged() for name in TOLD} == {"-"}
+
+
+@VERSIONS
+@pytest.mark.parametrize("path", ["/optional", "/demanded"])
+def test_an_honest_certificate_in_the_middle_of_a_connection(server, httpd_kind, path, version):
+    caller = Caller(server, host="asking", version=version)
+    with caller.connect() as connection:
+        assert connection.request("GET", "/bound", caller.headers()).status == 401
+        answer = connection.request("GET", path, caller.headers())
+        assert answer.status == 200
+        assert ["X-Env-BOUND_PROOF", "certificate"] in json.loads(answer.body)["headers"]
+
+
+@VERSIONS
+@pytest.mark.parametrize("host", ["open", "demanded"])
+def test_a_forged_certificate_in_the_handshake(server, kind, host, version):
+    thief = Thief(server, host, version)
+    before = thief.backend.requests
+    with pytest.raises(BROKEN):
+        with Connection(thief.address, thief.context) as connection:
+            connection.request("GET", "/bound", thief.headers())
+    assert thief.backend.requests == before and not thief.logged()
+    assert Caller(server, host=host, version=version).get("/bound").status == 200
