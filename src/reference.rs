@@ -143,7 +143,9 @@ fn directives() -> String {
          They combine with `<RequireAll>`, `<RequireAny>`, `<RequireNone>` and with other modules' `Require` lines. A token \
          that is good but does not suffice gets 403. As on httpd in general, a section that admits a request without \
          a user (`Require all granted`, `Require ip`) admits it without a token: put `Require valid-user` or a `bound-*` \
-         line of its own beside a negated one.\n",
+         line of its own beside a negated one. And as for any other \
+         `AuthType`, httpd serves an `ErrorDocument` that lies in the very section it belongs to without asking again: \
+         keep error pages outside of what they guard.\n",
     );
     text
 }

@@ -3,13 +3,14 @@ key server, and ask it at once, since a restart may be how an operator gets rid 
 
 import dataclasses
 import os
+import re
 import signal
 import time
 
 import pytest
 
 from harness.caller import Caller
-from harness.keyserver import document, silence
+from harness.keyserver import document, silence, status
 from harness.load import Load
 from harness.servers import serving
 from harness.waiting import eventually
@@ -27,7 +28,14 @@ def server(around, kind):
     )
     with serving(kind, world, around) as server:
         server.log.announce(FAILED)
+        # Each process has read the file; each is to have fetched from the URL too.
+        eventually(lambda: said_by(server, "AB2001 .*/keys:") >= said_by(server, "AB2001 .*file.jwks:"))
         yield server
+
+
+def said_by(server, pattern: str) -> set:
+    """The processes that wrote such a line."""
+    return {re.search("\\d+", text)[0] for text in server.log.matching(pattern)}
 
 
 def begin(server, outage: str):
@@ -64,6 +72,20 @@ def test_a_process_that_replaces_a_lost_one_in_an_outage(server):
     os.kill(victim, signal.SIGKILL)
     eventually(lambda: victim not in server.workers())
     assert {caller.get("/url-keys").status for _ in range(16)} == {200}
+
+
+def test_what_one_process_fetched_is_known_to_all(around, kind):
+    """The key server answers once, and then no more: to whichever process came first."""
+    world = World.read("keys")
+    world = dataclasses.replace(
+        world,
+        endpoints={"/keys": {"once": {"jwks": "published"}}},
+        process=world.process | {"jwks-cooldown": "1s"},
+        announced=[FAILED, "AB1501 keys-unavailable"],
+    )
+    with serving(kind, world, around) as server:
+        caller = Caller(server)
+        eventually(lambda: {caller.get("/url-keys").status for _ in range(24)} == {200}, 10)
 
 
 def test_a_restart_fetches_at_once(server):

@@ -156,7 +156,7 @@ fn set_field<T: Value>(field: &mut Option<T>, arguments: &[&str]) -> Result<(), 
 }
 
 directives! {
-    /// A trusted issuer of access tokens, by the exact value of `iss`, and where its keys come from: a JWK Set in a file (read again when it changes), a JWK Set behind a URL, or the URL found in the issuer's metadata (RFC 8414, OpenID Connect Discovery). May be repeated; a scope that names an issuer replaces the list of the scope around it.
+    /// A trusted issuer of access tokens, by the exact value of `iss`, and where its keys come from: a JWK Set in a file (read again when it changes), a JWK Set behind a URL, or the URL found in the issuer's metadata (RFC 8414, OpenID Connect Discovery). May be repeated; a scope that names an issuer replaces the list of the scope around it. A token that names no key (`kid`) is tried with the first eight keys that fit its algorithm.
     Location Both "issuer" issuer: Issuers;
     /// The audiences that a token may be for: its `aud` must contain one of them. `any` accepts every token of the issuers and is for issuers that serve one API only. Must be set wherever tokens are checked.
     Location Both "audience" audience: Audience;

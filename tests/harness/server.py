@@ -117,7 +117,7 @@ class Server:
         sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
         inodes = {f"socket:[{row[9]}]" for row in sockets if row[2].endswith(f":{port:04X}")}
         for worker in self.workers():
-            if inodes & {os.readlink(file) for file in Path(f"/proc/{worker}/fd").iterdir()}:
+            if inodes & set(_open_files(worker)):
                 return worker
         raise LookupError(f"no worker holds the connection from port {port}")
 
@@ -152,3 +152,12 @@ def directives(words: dict, name, end: str, indent: str) -> str:
         for value in values if isinstance(values, list) else [values]:
             lines.append(f"{indent}{name(word)} {value}{end}\n")
     return "".join(lines)
+
+
+def _open_files(process: int):
+    """What its descriptors stand for; one may be closed meanwhile."""
+    for file in Path(f"/proc/{process}/fd").iterdir():
+        try:
+            yield os.readlink(file)
+        except FileNotFoundError:
+            pass
