@@ -139,16 +139,17 @@ impl Tender {
         }
     }
 
-    /// Begins with what another process of this server has fetched; the thread fetches all the
-    /// same, since a restart may be how an operator gets rid of a key.
+    /// Takes over what another process of this server has fetched, if it is newer. The thread
+    /// fetches all the same, since a restart may be how an operator gets rid of a key.
     fn recall(&mut self) {
         let Some(memory) = &self.means.memory else { return };
         let Some(record) = memory.load(&self.record_name()) else { return };
         let age = since_epoch().checked_sub(record.fetched);
-        let fetched = age
-            .filter(|age| *age < self.means.refresh.stale)
-            .and_then(|age| Instant::now().checked_sub(age));
-        if let (Some(fetched), Ok(keys)) = (fetched, KeySet::parse(&record.document)) {
+        let age = age.filter(|age| *age < self.means.refresh.stale);
+        let fetched = age.and_then(|age| Instant::now().checked_sub(age));
+        let known = self.source.ring().current().map(|_| self.confirmed);
+        let newer = fetched.filter(|fetched| known.is_none_or(|known| *fetched > known));
+        if let (Some(fetched), Ok(keys)) = (newer, KeySet::published(&record.document)) {
             self.take(keys);
             self.confirmed = fetched;
         }
@@ -171,6 +172,9 @@ impl Tender {
                 }
                 Some(keys)
             });
+            if outcome.is_err() {
+                self.recall();
+            }
             let pause = self.conclude(outcome);
             let interval = self.means.refresh.interval;
             due = after(if self.failures == 0 { jittered(interval) } else { pause });
