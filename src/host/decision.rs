@@ -34,6 +34,8 @@ pub struct Decision {
     stage: Stage,
     /// The last requirement, if the token did not meet it.
     unmet: Option<(Refusal, Vec<String>)>,
+    /// The grant that a refusal took the place of: the request may still point to its effects.
+    withdrawn: Option<Arc<Verified>>,
 }
 
 enum Stage {
@@ -74,6 +76,7 @@ impl Decision {
             realm: realm.map(str::to_owned),
             stage: Stage::Refused(Refused::nothing()),
             unmet: None,
+            withdrawn: None,
         };
         let proved = client.and_then(Client::proved);
         let nobody = Memo::default();
@@ -98,6 +101,7 @@ impl Decision {
             realm: None,
             stage: Stage::Refused(Refused::nothing()),
             unmet: None,
+            withdrawn: None,
         };
         decision.refuse(&Refusal::with_detail(Reason::InternalError, detail), None);
         decision
@@ -197,7 +201,10 @@ impl Decision {
         let (refusal, scopes) =
             self.unmet.take().unwrap_or_else(|| (Reason::UserMissing.into(), Vec::new()));
         let context = Context { realm: self.realm.as_deref(), scopes: &scopes, retry_after: None };
-        self.stage = Stage::Refused(Refused::new(&refusal, &self.policy, &context));
+        let refused = Stage::Refused(Refused::new(&refusal, &self.policy, &context));
+        if let Stage::Granted(verified) = std::mem::replace(&mut self.stage, refused) {
+            self.withdrawn = Some(verified);
+        }
     }
 
     /// The status of a refusal.
