@@ -4,6 +4,8 @@
 //! into an outer one, the settled settings, httpd's and NGINX's tables of commands, the reference
 //! configurations and `docs/directives.md`.
 
+mod exported;
+mod issuer;
 pub mod value;
 
 use value::{

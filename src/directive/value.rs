@@ -5,10 +5,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use url::{Host, Url};
-
+pub use super::exported::{ClaimExports, HeaderExports, claim_variable};
+pub use super::issuer::{IssuerEntry, Issuers, KeyLocation, fetchable};
 use crate::confirmation::{Method, ThumbprintForm};
-use crate::export::EXPORTS;
 use crate::jose::{Algorithm, AlgorithmSet};
 
 /// What a directive got and what it wanted. The shims put its name, file and line in front.
@@ -161,77 +160,6 @@ fn size_text(bytes: u64) -> String {
         }
     }
     bytes.to_string()
-}
-
-/// Where an issuer's keys come from.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum KeyLocation {
-    /// A JWK Set in a file.
-    File(PathBuf),
-    /// A JWK Set behind a URL.
-    Uri(Url),
-    /// `jwks_uri` of the metadata of the issuer with this name (RFC 8414; OpenID Connect
-    /// Discovery 1.0).
-    Discovery(String, Url),
-}
-
-/// A trusted issuer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IssuerEntry {
-    /// The exact value of `iss`.
-    pub name: String,
-    /// Where its keys come from.
-    pub keys: KeyLocation,
-}
-
-/// The trusted issuers of a scope.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Issuers(pub Vec<IssuerEntry>);
-
-impl Value for Issuers {
-    fn syntax() -> String {
-        "an issuer's name, then one of: jwks-file PATH (absolute); jwks-uri URL (https, or http on loopback); discover".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        let (name, keys) = match arguments {
-            [name, "jwks-file", path] if path.starts_with('/') => {
-                (name, KeyLocation::File(path.into()))
-            }
-            [name, "jwks-uri", url] => (name, KeyLocation::Uri(fetchable(url)?)),
-            [name, "discover"] => {
-                (name, KeyLocation::Discovery((*name).to_owned(), fetchable(name)?))
-            }
-            _ => return None,
-        };
-        if name.is_empty() {
-            return None;
-        }
-        Some(Self(vec![IssuerEntry { name: (*name).to_owned(), keys }]))
-    }
-
-    fn add(&mut self, more: Self) -> bool {
-        let known = |entry: &IssuerEntry| self.0.iter().any(|other| other.name == entry.name);
-        if more.0.iter().any(known) {
-            return false;
-        }
-        self.0.extend(more.0);
-        true
-    }
-}
-
-/// A URL that keys may be fetched from: `https`, or `http` to this very machine.
-#[must_use]
-pub fn fetchable(text: &str) -> Option<Url> {
-    let url = Url::parse(text).ok()?;
-    let loopback = match url.host()? {
-        Host::Domain(name) => name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
-    let scheme = url.scheme() == "https" || (url.scheme() == "http" && loopback);
-    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    (scheme && plain).then_some(url)
 }
 
 /// Which audiences a token may be for.
@@ -510,138 +438,6 @@ impl Value for ClientCertHeader {
             _ => None,
         }
     }
-}
-
-/// Claims exported to the environment, each under a name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClaimExports(pub Vec<(String, String)>);
-
-/// The name that a claim has in the environment unless another is given.
-#[must_use]
-pub fn claim_variable(claim: &str) -> String {
-    let mapped =
-        claim.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
-    format!("BOUND_CLAIM_{}", mapped.collect::<String>())
-}
-
-impl Value for ClaimExports {
-    fn syntax() -> String {
-        "a claim and, if it is not to be BOUND_CLAIM_<CLAIM>, the variable's name in letters, digits and _".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        let variable = |name: &str| {
-            name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-                && name.bytes().next().is_some_and(|first| first.is_ascii_alphabetic())
-                && !is_reserved(name)
-        };
-        match arguments {
-            [claim] if !claim.is_empty() => {
-                Some(Self(vec![((*claim).to_owned(), claim_variable(claim))]))
-            }
-            [claim, name] if !claim.is_empty() && variable(name) => {
-                Some(Self(vec![((*claim).to_owned(), (*name).to_owned())]))
-            }
-            _ => None,
-        }
-    }
-
-    fn add(&mut self, more: Self) -> bool {
-        add_named(&mut self.0, more.0)
-    }
-}
-
-/// Names that mean something to the server or its programs and are not a claim's to set.
-const RESERVED: &[&str] = &[
-    "AUTH_TYPE",
-    "CONTENT_LENGTH",
-    "CONTENT_TYPE",
-    "DOCUMENT_ROOT",
-    "GATEWAY_INTERFACE",
-    "HTTPS",
-    "IFS",
-    "PATH",
-    "PATH_INFO",
-    "PATH_TRANSLATED",
-    "QUERY_STRING",
-    "REQUEST_METHOD",
-    "REQUEST_URI",
-];
-
-/// Beginnings of such names.
-const RESERVED_PREFIXES: &[&str] =
-    &["HTTP_", "LD_", "REDIRECT_", "REMOTE_", "SCRIPT_", "SERVER_", "SSL_"];
-
-fn is_reserved(name: &str) -> bool {
-    let upper = name.to_ascii_uppercase();
-    RESERVED.contains(&upper.as_str())
-        || is_framing(name)
-        || RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
-        || EXPORTS.iter().any(|export| export.name.to_bytes() == upper.as_bytes())
-}
-
-/// Request headers set for the backend, each from a claim or an exported variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HeaderExports(pub Vec<(String, String)>);
-
-/// Headers that frame or route the request, or authenticate it to somebody else.
-const FRAMING: &[&str] = &[
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Names are stripped from requests whatever stands for a hyphen in them, so they compare so here.
-fn is_framing(name: &str) -> bool {
-    let folded = name.to_ascii_lowercase().replace('_', "-");
-    FRAMING.contains(&folded.as_str())
-}
-
-impl Value for HeaderExports {
-    fn syntax() -> String {
-        "a claim or an exported variable, then the name of a request header that does not frame or authenticate the request".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        let header = |name: &str| {
-            !name.is_empty()
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-                && !is_framing(name)
-        };
-        match arguments {
-            [source, name] if !source.is_empty() && header(name) => {
-                Some(Self(vec![((*source).to_owned(), (*name).to_owned())]))
-            }
-            _ => None,
-        }
-    }
-
-    fn add(&mut self, more: Self) -> bool {
-        add_named(&mut self.0, more.0)
-    }
-}
-
-/// Adds `more`, unless one of its names is taken.
-fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> bool {
-    let taken = |(_, name): &(String, String)| {
-        list.iter().any(|(_, other)| other.eq_ignore_ascii_case(name))
-    };
-    if more.iter().any(taken) {
-        return false;
-    }
-    list.extend(more);
-    true
 }
 
 fn words(arguments: &[&str]) -> Vec<String> {
