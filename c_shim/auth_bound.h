@@ -21,6 +21,7 @@ typedef struct ab_configuration ab_configuration; /* one reading of the configur
 typedef struct ab_scope ab_scope;                 /* the directives of one section */
 typedef struct ab_process ab_process;             /* a process that serves requests: cache, threads */
 typedef struct ab_client ab_client;               /* what one connection proved */
+typedef struct ab_binding ab_binding;             /* what one request proved by Token Binding */
 typedef struct ab_decision ab_decision;           /* the decision about one request */
 typedef struct ab_requirement ab_requirement;     /* one Require line */
 
@@ -84,13 +85,34 @@ typedef struct {
     void (*client_free)(ab_client *);
     /* The certificate (DER) that the handshake proved, with its chain behind it; none if count is 0. */
     void (*client_present)(ab_client *, const ab_text *certificates, size_t count);
+    /* The body of the server's extension token_binding, four bytes, for that of a client: 1, or 0 if
+     * none is to be sent, or negative if `offer` is malformed. Without a scope it only looks. */
+    int (*token_binding_answer)(ab_configuration *, ab_scope *, ab_text offer, uint8_t *answer);
+    /* What the last handshake negotiated: the body that was sent, and the exporter. Empty texts say
+     * that it negotiated nothing. */
+    void (*client_negotiated)(ab_client *, ab_text answer, ab_text ekm);
     /* Effects on every request of the connection; 0 when there is no more. */
     int (*client_effect)(const ab_client *, size_t index, ab_effect *);
     /* Effects that this scope asks for besides (RFC 9440 headers). */
     int (*client_header)(ab_configuration *, ab_scope *, const ab_client *, size_t index, ab_effect *);
 
+    /* Judges the Sec-Token-Binding headers of a request where `scope` holds. 1: the request goes on,
+     * and *binding, unless it was left alone, is what it proved. 0: it is refused by *refusal, or
+     * with 500 if that was left alone. */
+    int (*binding_verify)(ab_configuration *, ab_scope *, ab_client *, const ab_text *headers, size_t count,
+                          ab_binding **binding, ab_decision **refusal);
+    void (*binding_free)(ab_binding *);
+    /* Effects on the request wherever it goes; 0 when there is no more. */
+    int (*binding_effect)(const ab_binding *, size_t index, ab_effect *);
+    /* Effects that this scope asks for besides. */
+    int (*binding_configured)(ab_configuration *, ab_scope *, const ab_binding *, size_t index, ab_effect *);
+    /* An effect on the response, by its status; 0 if there is none. */
+    int (*binding_response)(ab_configuration *, ab_scope *, const ab_binding *, int status, ab_effect *);
+    /* Whether that is enough for this scope: 1, or 0 as in binding_verify. */
+    int (*binding_suffices)(ab_configuration *, ab_scope *, const ab_binding *, ab_decision **refusal);
+
     /* Decides about a request. Never NULL but when memory or the core fails: refuse with 500. */
-    ab_decision *(*decide)(ab_process *, ab_configuration *, ab_scope *, ab_client *,
+    ab_decision *(*decide)(ab_process *, ab_configuration *, ab_scope *, ab_client *, const ab_binding *,
                            const ab_text *authorization, size_t count, ab_text realm);
     void (*decision_free)(ab_decision *);
     int (*decision_state)(const ab_decision *);

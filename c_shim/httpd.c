@@ -32,6 +32,8 @@ _Static_assert(sizeof(module) == 112 && offsetof(module, module_index) == 8 && o
 
 static const char auth_type[] = "Bound";
 
+static const char no_decision[] = "AB1902 internal-error: no decision; see the AB lines since the start";
+
 /* httpd hands over so many words of a directive and drops the rest in silence (AP_MAX_ARGC, which
  * it keeps to itself). */
 #define MAX_WORDS 64
@@ -39,7 +41,10 @@ static const char auth_type[] = "Bound";
 /* Set whenever the configuration is read: the module may be loaded anew for it, or not. */
 static const ab_core *core;
 static ab_configuration *configuration;
-static ap_filter_rec_t *json_filter;
+static ap_filter_rec_t *json_filter, *response_filter;
+static int binds;         /* whether any server negotiates Token Binding */
+static int contexts;      /* how many TLS contexts do */
+static int ssl_index = -1; /* where an SSL has its connection */
 /* Set in each child. */
 static ab_process *process;
 
@@ -49,8 +54,10 @@ typedef struct {
     SSL *ssl;
 } connection;
 
-/* A request with a decision. */
+/* A request: what it proved and what was decided. An internal redirect takes both along, as far
+ * as they hold there. */
 typedef struct {
+    ab_binding *binding;
     ab_decision *decision;
     int authorizing;  /* the other modules' authorization is running inside of ours */
     int body_is_ours; /* the error response is the core's JSON */
@@ -89,11 +96,34 @@ static ab_text *texts(apr_pool_t *pool, int count, char *const words[])
     return list;
 }
 
+#define PROCESS GLOBAL_ONLY
+#define SERVER NOT_IN_DIR_CONTEXT
+#define LOCATION NOT_IN_LIMIT
+/* Where each directive may not stand, by its number. */
+static const unsigned forbidden[] = {
+#define AB_BOTH(number, constant, httpd, nginx, scope, sentence) [number] = scope,
+#define AB_NGINX(...)
+#include "directives.def"
+#undef AB_BOTH
+#undef AB_NGINX
+};
+#undef PROCESS
+#undef SERVER
+#undef LOCATION
+
+/* Each directive by its number. */
+enum {
+#define AB_BOTH(number, constant, httpd, nginx, scope, sentence) AB_DIRECTIVE_##constant = number,
+#define AB_NGINX AB_BOTH
+#include "directives.def"
+#undef AB_BOTH
+#undef AB_NGINX
+};
+
 static const char *set(cmd_parms *cmd, void *scope, int count, char *const words[])
 {
-    int process_wide = (cmd->cmd->req_override & ACCESS_CONF) == 0;
     /* AllowOverrideList could name any directive. */
-    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | (process_wide ? GLOBAL_ONLY : NOT_IN_LIMIT));
+    const char *error = ap_check_cmd_context(cmd, NOT_IN_HTACCESS | forbidden[(size_t)cmd->info]);
     if (error)
         return error;
     if (count >= MAX_WORDS)
@@ -103,6 +133,7 @@ static const char *set(cmd_parms *cmd, void *scope, int count, char *const words
 }
 
 #define HTTPD_PROCESS RSRC_CONF
+#define HTTPD_SERVER RSRC_CONF
 #define HTTPD_LOCATION (RSRC_CONF | ACCESS_CONF)
 #define AB_BOTH(number, constant, httpd, nginx, scope, sentence) \
     AP_INIT_TAKE_ARGV(httpd, set, (void *)number, HTTPD_##scope, sentence),
@@ -125,6 +156,9 @@ static const ap_directive_t *find_auth_type(const ap_directive_t *node)
     return NULL;
 }
 
+/* What holds for a server before a location is known. */
+static ab_scope *scope_of(server_rec *s) { return ap_get_module_config(s->lookup_defaults, &auth_bound_module); }
+
 /* Part of the configuration test, too. */
 static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
 {
@@ -140,30 +174,73 @@ static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
                      "from headers");
         return HTTP_INTERNAL_SERVER_ERROR;
     }
+    binds = contexts = 0;
+    for (server_rec *each = s; each; each = each->next)
+        binds |= core->scope_is_on(configuration, scope_of(each), AB_DIRECTIVE_TOKEN_BINDING);
     if (!error)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s:%d: AuthType Bound: %s", place->filename, place->line_num, error);
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
+/* What outlives the readings of the configuration, since the module may be loaded anew with each:
+ * the memory of keys, and the index. OpenSSL would go on calling functions of an index, so it has
+ * none. */
+typedef struct {
+    int memory;
+    int ssl_index;
+} remembered;
+
+static remembered *remember(server_rec *s)
+{
+    static const char note[] = "auth_bound";
+    void *known = NULL;
+
+    apr_pool_userdata_get(&known, note, s->process->pool);
+    if (!known) {
+        remembered *fresh = apr_palloc(s->process->pool, sizeof(*fresh));
+        fresh->memory = -1;
+        fresh->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+        apr_pool_userdata_set(fresh, note, NULL, s->process->pool);
+        known = fresh;
+    }
+    return known;
+}
+
+/* After mod_ssl has made its contexts. */
 static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
 {
-    /* The module may be loaded anew with each reading; what outlives them is in this pool. */
-    static const char note[] = "auth_bound: memory of keys";
-    void *memory = NULL;
+    remembered *known = remember(s);
     const char *error = core->configuration_settle(configuration);
 
-    apr_pool_userdata_get(&memory, note, s->process->pool);
-    if (!error) {
-        int inherited = memory ? *(int *)memory : -1;
-        int descriptor = core->configuration_memory(configuration, inherited);
-        if (!memory && descriptor >= 0)
-            apr_pool_userdata_set(apr_pmemdup(s->process->pool, &descriptor, sizeof(descriptor)), note, NULL,
-                                  s->process->pool);
-    }
+    ssl_index = known->ssl_index;
+    if (!error)
+        known->memory = core->configuration_memory(configuration, known->memory);
+    if (!error && binds && (!contexts || ssl_index < 0))
+        error = "BoundTokenBinding: got \"on\", expected a server with TLS by mod_ssl";
     if (!error)
         return OK;
     ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s", error);
+    return HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static ab_tls *tls_of(SSL *ssl)
+{
+    connection *own = ssl_index < 0 ? NULL : SSL_get_ex_data(ssl, ssl_index);
+    return own ? &own->tls : NULL;
+}
+
+static int offer_token_binding(server_rec *s, apr_pool_t *pool, int is_proxy, SSL_CTX *context)
+{
+    if (is_proxy || !binds)
+        return OK;
+    ab_offering *offering = apr_palloc(pool, sizeof(*offering));
+    *offering = (ab_offering){core, configuration, scope_of(s), tls_of};
+    contexts++;
+    if (ab_tls_offer(context, offering))
+        return OK;
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s,
+                 "BoundTokenBinding: the TLS extension is taken; expected no other module for Token Binding");
     return HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -197,6 +274,8 @@ static void start_process(apr_pool_t *pool, server_rec *s)
 static apr_status_t release_connection(void *data)
 {
     connection *c = data;
+    if (ssl_index >= 0)
+        SSL_set_ex_data(c->ssl, ssl_index, NULL);
     ab_tls_release(core, &c->tls);
     SSL_free(c->ssl);
     return APR_SUCCESS;
@@ -209,6 +288,8 @@ static int keep_ssl(conn_rec *c, SSL *ssl, int is_proxy)
     connection *own = apr_pcalloc(c->pool, sizeof(*own));
     SSL_up_ref(ssl);
     own->ssl = ssl;
+    if (ssl_index >= 0)
+        SSL_set_ex_data(ssl, ssl_index, own);
     ap_set_module_config(c->conn_config, &auth_bound_module, own);
     apr_pool_cleanup_register(c->pool, own, release_connection, apr_pool_cleanup_null);
     return OK;
@@ -269,28 +350,145 @@ static void apply_decision(request_rec *r, const ab_decision *decision)
 }
 
 /* Copies, since a certificate that changes takes its effects along while the request goes on. */
-static void export_client(request_rec *r)
+static void export_client(request_rec *r, ab_client *client)
 {
-    ab_client *client = client_of(r);
     ab_effect effect;
     for (size_t i = 0; client && core->client_effect(client, i, &effect); i++)
         apr_table_set(r->subprocess_env, effect.name, effect.value);
 }
 
+/* --- refusals --- */
+
+static ab_scope *scope_here(request_rec *r) { return ap_get_module_config(r->per_dir_config, &auth_bound_module); }
+
+/* What is kept for a request, or NULL. */
+static request *request_of(request_rec *r) { return ap_get_module_config(r->request_config, &auth_bound_module); }
+
+static request *make_request(request_rec *r)
+{
+    request *own = request_of(r);
+    if (!own) {
+        own = apr_pcalloc(r->pool, sizeof(*own));
+        ap_set_module_config(r->request_config, &auth_bound_module, own);
+    }
+    return own;
+}
+
+/* Makes `own->decision`'s refusal the response, unless the operator has an ErrorDocument. */
+static int refuse(request_rec *r, request *own)
+{
+    static const int levels[] = {APLOG_ERR, APLOG_ERR, APLOG_WARNING, APLOG_INFO};
+    uint32_t level = AB_LOG_ERROR;
+    const char *line = core->decision_line(own->decision, &level);
+    int status = core->decision_status(own->decision);
+
+    ap_log_rerror(APLOG_MARK, levels[level & 3], 0, r, "%s", line ? line : no_decision);
+    apply_decision(r, own->decision);
+    own->body_is_ours = own->decision && !ap_response_code_string(r, ap_index_of_response(status));
+    if (own->body_is_ours) {
+        ab_text body = core->decision_body(own->decision);
+        ap_custom_response(r, status, apr_pstrmemdup(r->pool, body.data, body.size));
+    }
+    return status;
+}
+
+static apr_status_t free_decision(void *decision)
+{
+    core->decision_free(decision);
+    return APR_SUCCESS;
+}
+
+/* Refuses by a decision that is this request's to free. */
+static int refuse_by(request_rec *r, ab_decision *decision)
+{
+    request *own = make_request(r);
+    if (decision)
+        apr_pool_cleanup_register(r->pool, decision, free_decision, apr_pool_cleanup_null);
+    own->decision = decision;
+    return refuse(r, own);
+}
+
+/* --- Token Binding --- */
+
+static apr_status_t free_binding(void *binding)
+{
+    core->binding_free(binding);
+    return APR_SUCCESS;
+}
+
+/* What the request, or the one that it is a part of or a redirect of, has proved. */
+static ab_binding *binding_of(request_rec *r)
+{
+    for (; r; r = r->prev ? r->prev : r->main) {
+        request *own = request_of(r);
+        if (own && own->binding)
+            return own->binding;
+    }
+    return NULL;
+}
+
+static void export_binding(request_rec *r, const ab_binding *binding)
+{
+    ab_effect effect;
+    for (size_t i = 0; core->binding_effect(binding, i, &effect); i++)
+        apply(r, &effect);
+    for (size_t i = 0; core->binding_configured(configuration, scope_here(r), binding, i, &effect); i++)
+        if (effect.target == AB_ENVIRONMENT)
+            apply(r, &effect);
+}
+
+/* Now, since a renegotiation later in the request changes what its message was signed for. */
+static int verify_binding(request_rec *r, ab_client *client, const apr_array_header_t *messages)
+{
+    ab_binding *binding = NULL;
+    ab_decision *refusal = NULL;
+
+    if (!core->binding_verify(configuration, scope_here(r), client, (const ab_text *)messages->elts, (size_t)messages->nelts,
+                              &binding, &refusal))
+        return refuse_by(r, refusal);
+    if (binding) {
+        make_request(r)->binding = binding;
+        apr_pool_cleanup_register(r->pool, binding, free_binding, apr_pool_cleanup_null);
+        export_binding(r, binding);
+    }
+    return DECLINED;
+}
+
 /* --- the request --- */
 
-/* First of all: what only we may say must not come from outside. */
-static int strip(request_rec *r)
+static int add_value(void *data, const char *name, const char *value)
 {
+    ab_text *text = apr_array_push(data);
+    text->data = value;
+    text->size = strlen(value);
+    return 1;
+}
+
+/* First of all: what only we may say must not come from outside. */
+static int read_request(request_rec *r)
+{
+    static const char message[] = "Sec-Token-Binding";
     const apr_array_header_t *headers = apr_table_elts(r->headers_in);
+    apr_array_header_t messages = {r->pool, sizeof(ab_text), 0, 0, NULL};
+    ab_client *client = client_of(r);
+
     for (int i = 0; i < headers->nelts;) {
         const char *name = APR_ARRAY_IDX(headers, i, apr_table_entry_t).key;
-        if (core->strips(configuration, name, strlen(name)))
-            apr_table_unset(r->headers_in, name);
-        else
+        if (!core->strips(configuration, name, strlen(name))) {
             i++;
+            continue;
+        }
+        if (!r->prev && !ap_cstr_casecmp(name, message)) {
+            messages = *apr_array_make(r->pool, 1, sizeof(ab_text));
+            apr_table_do(add_value, &messages, r->headers_in, message, NULL);
+        }
+        apr_table_unset(r->headers_in, name);
     }
-    export_client(r);
+    export_client(r, client);
+    if (!r->prev)
+        return client ? verify_binding(r, client, &messages) : DECLINED;
+    if (binding_of(r->prev))
+        export_binding(r, binding_of(r->prev));
     return DECLINED;
 }
 
@@ -304,43 +502,10 @@ static int asks_for_token(request_rec *r)
  * has named a user too; a certificate is no token. */
 static int export_after_access(request_rec *r)
 {
-    export_client(r);
+    export_client(r, client_of(r));
     if (asks_for_token(r))
         r->user = NULL;
     return DECLINED;
-}
-
-static apr_status_t free_decision(void *decision)
-{
-    core->decision_free(decision);
-    return APR_SUCCESS;
-}
-
-/* Makes `own->decision`'s refusal the response, unless the operator has an ErrorDocument. */
-static int refuse(request_rec *r, request *own)
-{
-    static const int levels[] = {APLOG_ERR, APLOG_ERR, APLOG_WARNING, APLOG_INFO};
-    uint32_t level = AB_LOG_ERROR;
-    const char *line = core->decision_line(own->decision, &level);
-    int status = core->decision_status(own->decision);
-
-    ap_log_rerror(APLOG_MARK, levels[level & 3], 0, r, "%s", line ? line : "");
-    apply_decision(r, own->decision);
-    own->body_is_ours = !ap_response_code_string(r, ap_index_of_response(status));
-    if (own->body_is_ours) {
-        ab_text body = core->decision_body(own->decision);
-        ap_custom_response(r, status, apr_pstrmemdup(r->pool, body.data, body.size));
-    }
-    return status;
-}
-
-static int add_authorization(void *data, const char *name, const char *value)
-{
-    apr_array_header_t *values = data;
-    ab_text *text = apr_array_push(values);
-    text->data = value;
-    text->size = strlen(value);
-    return 1;
 }
 
 static int authenticate(request_rec *r)
@@ -350,19 +515,16 @@ static int authenticate(request_rec *r)
 
     r->user = NULL;
     apr_array_header_t *values = apr_array_make(r->pool, 1, sizeof(ab_text));
-    apr_table_do(add_authorization, values, r->headers_in, "Authorization", NULL);
+    apr_table_do(add_value, values, r->headers_in, "Authorization", NULL);
     const char *realm = ap_auth_name(r);
     ab_text realm_text = {realm, realm ? strlen(realm) : 0};
-    request *own = apr_pcalloc(r->pool, sizeof(*own));
-
-    own->decision = core->decide(process, configuration, ap_get_module_config(r->per_dir_config, &auth_bound_module),
-                                 client_of(r), (ab_text *)values->elts, (size_t)values->nelts, realm_text);
-    if (!own->decision) {
-        ap_log_rerror(APLOG_MARK, APLOG_ERR, 0, r, "AB1902 internal-error: no decision; see the AB lines since the start");
-        return HTTP_INTERNAL_SERVER_ERROR;
-    }
-    apr_pool_cleanup_register(r->pool, own->decision, free_decision, apr_pool_cleanup_null);
-    ap_set_module_config(r->request_config, &auth_bound_module, own);
+    ab_decision *decision = core->decide(process, configuration, scope_here(r), client_of(r), binding_of(r),
+                                         (ab_text *)values->elts, (size_t)values->nelts, realm_text);
+    if (!decision)
+        return refuse_by(r, NULL);
+    request *own = make_request(r);
+    own->decision = decision;
+    apr_pool_cleanup_register(r->pool, decision, free_decision, apr_pool_cleanup_null);
 
     if (core->decision_state(own->decision) == AB_BLOCKED)
         core->decision_wait(own->decision); /* this thread is the request's own */
@@ -378,7 +540,7 @@ static int authenticate(request_rec *r)
 /* Require bound-*. Before authentication nobody knows: then it is asked for. */
 static authz_status check_requirement(request_rec *r, const char *line, const void *requirement)
 {
-    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    request *own = request_of(r);
     if (!own || core->decision_state(own->decision) != AB_GRANT)
         return AUTHZ_DENIED_NO_USER;
     int holds = core->requirement_holds(requirement, own->decision);
@@ -427,7 +589,7 @@ static const authz_provider requirement_provider = {check_requirement, parse_req
  * another user; so its authorization runs inside of ours. */
 static int authorize(request_rec *r)
 {
-    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    request *own = request_of(r);
     if (!own || own->authorizing || core->decision_state(own->decision) != AB_GRANT)
         return DECLINED;
     if (r->user && !*r->user)
@@ -441,26 +603,58 @@ static int authorize(request_rec *r)
     return refuse(r, own);
 }
 
-/* Last before the handler. An internal redirect to where the same configuration holds skips
- * authentication, so what it had exported is exported again. */
-static int export_again(request_rec *r)
+/* An internal redirect to where the same configuration holds skips authentication, so what it had
+ * exported is exported again. */
+static void export_again(request_rec *r)
+{
+    request *before = request_of(r->prev), *own = request_of(r);
+
+    if (before && before->decision && !(own && own->decision) && r->prev->per_dir_config == r->per_dir_config &&
+        core->decision_state(before->decision) == AB_GRANT) {
+        make_request(r)->decision = before->decision;
+        apply_decision(r, before->decision);
+    }
+    export_client(r, client_of(r));
+}
+
+/* Last before the handler. */
+static int finish(request_rec *r)
+{
+    ab_binding *binding = binding_of(r);
+    ab_decision *refusal = NULL;
+    ab_effect effect;
+
+    if (!core->binding_suffices(configuration, scope_here(r), binding, &refusal))
+        return refuse_by(r, refusal);
+    if (r->prev)
+        export_again(r);
+    connection *own = connection_of(r->connection);
+    for (size_t i = 0; own && core->client_header(configuration, scope_here(r), own->tls.client, i, &effect); i++)
+        apr_table_set(r->headers_in, effect.name, effect.value);
+    for (size_t i = 0; core->binding_configured(configuration, scope_here(r), binding, i, &effect); i++)
+        apply(r, &effect);
+    return DECLINED;
+}
+
+/* --- the response --- */
+
+static apr_status_t write_response_header(ap_filter_t *filter, apr_bucket_brigade *brigade)
+{
+    request_rec *r = filter->r;
+    ab_effect effect;
+
+    if (core->binding_response(configuration, scope_here(r), binding_of(r), r->status, &effect))
+        apply(r, &effect);
+    ap_remove_output_filter(filter);
+    return ap_pass_brigade(filter->next, brigade);
+}
+
+/* Only a redirect may get the header; its status is known when it passes by. */
+static void watch_response(request_rec *r)
 {
     ab_effect effect;
-    ab_scope *scope = ap_get_module_config(r->per_dir_config, &auth_bound_module);
-
-    if (r->prev) {
-        request *before = ap_get_module_config(r->prev->request_config, &auth_bound_module);
-        if (before && !ap_get_module_config(r->request_config, &auth_bound_module) &&
-            r->prev->per_dir_config == r->per_dir_config && core->decision_state(before->decision) == AB_GRANT) {
-            ap_set_module_config(r->request_config, &auth_bound_module, before);
-            apply_decision(r, before->decision);
-        }
-        export_client(r);
-    }
-    connection *own = connection_of(r->connection);
-    for (size_t i = 0; own && core->client_header(configuration, scope, own->tls.client, i, &effect); i++)
-        apr_table_set(r->headers_in, effect.name, effect.value);
-    return DECLINED;
+    if (core->binding_response(configuration, scope_here(r), binding_of(r), HTTP_MOVED_TEMPORARILY, &effect))
+        ap_add_output_filter_handle(response_filter, NULL, r, r->connection);
 }
 
 /* The server writes error responses as HTML; the media type is settled only when they pass by. */
@@ -471,11 +665,12 @@ static apr_status_t write_json(ap_filter_t *filter, apr_bucket_brigade *brigade)
     return ap_pass_brigade(filter->next, brigade);
 }
 
-static void name_media_type(request_rec *r)
+static void watch_error(request_rec *r)
 {
-    request *own = ap_get_module_config(r->request_config, &auth_bound_module);
+    request *own = request_of(r);
     if (own && own->body_is_ours && r->status == core->decision_status(own->decision))
         ap_add_output_filter_handle(json_filter, NULL, r, r->connection);
+    watch_response(r);
 }
 
 /* --- registration --- */
@@ -499,16 +694,19 @@ void ab_register(apr_pool_t *pool, const ab_core *table)
 
     json_filter = ap_register_output_filter("AUTH_BOUND_JSON", write_json, NULL, AP_FTYPE_CONTENT_SET);
     ap_hook_check_config(check, NULL, NULL, APR_HOOK_MIDDLE);
-    ap_hook_post_config(settle, NULL, NULL, APR_HOOK_MIDDLE);
+    response_filter = ap_register_output_filter("AUTH_BOUND_RESPONSE", write_response_header, NULL, AP_FTYPE_CONTENT_SET);
+    ap_hook_post_config(settle, ssl_first, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(start_process, NULL, NULL, APR_HOOK_MIDDLE);
+    APR_OPTIONAL_HOOK(ssl, init_server, offer_token_binding, NULL, NULL, APR_HOOK_MIDDLE);
     APR_OPTIONAL_HOOK(ssl, pre_handshake, keep_ssl, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_process_connection(look_at_client, ssl_first, http_after, APR_HOOK_MIDDLE);
-    ap_hook_post_read_request(strip, NULL, readers_after, APR_HOOK_REALLY_FIRST);
+    ap_hook_post_read_request(read_request, NULL, readers_after, APR_HOOK_REALLY_FIRST);
     ap_hook_check_access(export_after_access, ssl_first, NULL, APR_HOOK_LAST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authn(authenticate, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(authorize, NULL, NULL, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
-    ap_hook_fixups(export_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_insert_error_filter(name_media_type, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_fixups(finish, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_insert_filter(watch_response, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_insert_error_filter(watch_error, NULL, NULL, APR_HOOK_MIDDLE);
     for (size_t i = 0; i < sizeof(requirements) / sizeof(*requirements); i++)
         ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, requirements[i], AUTHZ_PROVIDER_VERSION, &requirement_provider,
                                   AP_AUTH_INTERNAL_PER_CONF);

@@ -53,12 +53,13 @@ static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     if (command->offset == AB_DIRECTIVE_THREAD_POOL && !ngx_thread_pool_add(cf, &words[1]))
         return NGX_CONF_ERROR;
 #endif
-    if (command->offset == AB_DIRECTIVE_EXPORT_CLAIM && count == 2)
+    if ((command->offset == AB_DIRECTIVE_EXPORT_CLAIM || command->offset == AB_DIRECTIVE_TOKEN_BINDING_VARIABLE) && count == 2)
         return ab_add_exported(cf, &words[2]);
     return NGX_CONF_OK;
 }
 
 #define NGINX_PROCESS NGX_HTTP_MAIN_CONF
+#define NGINX_SERVER (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF)
 #define NGINX_LOCATION (NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LMT_CONF)
 #define AB_BOTH(number, constant, httpd, nginx, scope, sentence) \
     {ngx_string(nginx), NGINX_##scope | NGX_CONF_ANY, set, NGX_HTTP_LOC_CONF_OFFSET, number, NULL},
@@ -138,6 +139,60 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
 }
 
+/* --- Token Binding --- */
+
+static ab_location *outermost_of(ngx_http_core_srv_conf_t *server)
+{
+    return server->ctx->loc_conf[ngx_http_auth_bound_module.ctx_index];
+}
+
+/* Registers the extension with one server's TLS context. */
+static ngx_int_t offer(ngx_conf_t *cf, ab_main *http, ngx_http_core_srv_conf_t *server, SSL_CTX *context)
+{
+    ab_offering *offering = ngx_palloc(cf->pool, sizeof(*offering));
+
+    if (!offering)
+        return NGX_ERROR;
+    *offering = (ab_offering){core, http->configuration, outermost_of(server)->scope, ab_tls_of};
+    if (ab_tls_offer(context, offering))
+        return NGX_OK;
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                  "bound_token_binding: the TLS extension is taken; expected no other module for Token Binding");
+    return NGX_ERROR;
+}
+
+/* In the contexts of all servers, if any negotiates Token Binding. */
+static ngx_int_t offer_token_binding(ngx_conf_t *cf, ab_main *http)
+{
+    ngx_http_core_main_conf_t *all = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+    ngx_http_core_srv_conf_t **servers = all->servers.elts;
+    ngx_uint_t wanted = 0, possible = 0;
+
+    for (ngx_uint_t i = 0; i < all->servers.nelts; i++) {
+        ngx_http_ssl_srv_conf_t *tls = servers[i]->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+        if (!core->scope_is_on(http->configuration, outermost_of(servers[i])->scope, AB_DIRECTIVE_TOKEN_BINDING))
+            continue;
+        wanted = 1;
+        possible |= tls->ssl.ctx != NULL;
+        if (!tls->early_data)
+            continue;
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "bound_token_binding: got \"on\" beside ssl_early_data, expected one of them; for the server in %s:%ui",
+                      servers[i]->file_name, servers[i]->line);
+        return NGX_ERROR;
+    }
+    if (wanted && !possible) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_token_binding: got \"on\", expected a server with TLS");
+        return NGX_ERROR;
+    }
+    for (ngx_uint_t i = 0; wanted && i < all->servers.nelts; i++) {
+        ngx_http_ssl_srv_conf_t *tls = servers[i]->ctx->srv_conf[ngx_http_ssl_module.ctx_index];
+        if (tls->ssl.ctx && offer(cf, http, servers[i], tls->ssl.ctx) != NGX_OK)
+            return NGX_ERROR;
+    }
+    return NGX_OK;
+}
+
 /* What the workers know of issuers' keys, from one reading of the configuration to the next. */
 static int memory = -1;
 
@@ -152,7 +207,7 @@ static ngx_int_t settle(ngx_conf_t *cf)
     }
     /* NGINX opens the new module before it closes the old one, so that this static survives. */
     memory = core->configuration_memory(http->configuration, memory);
-    return ab_handle_requests(cf);
+    return offer_token_binding(cf, http) == NGX_OK ? ab_handle_requests(cf) : NGX_ERROR;
 }
 
 /* --- the worker --- */

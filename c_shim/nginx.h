@@ -53,8 +53,14 @@ ngx_uint_t ab_level(uint32_t level);
 /* Puts the handlers of requests in their places. */
 ngx_int_t ab_handle_requests(ngx_conf_t *cf);
 
+/* The TLS side of a connection; NULL if memory ran out. */
+ab_tls *ab_tls_of(SSL *ssl);
+
 /* What the connection has proved; NULL without TLS. */
 ab_client *ab_client_of(ngx_http_request_t *r);
+
+/* What the request has proved by Token Binding, or NULL. */
+ab_binding *ab_binding_of(ngx_http_request_t *r);
 
 /* The decision that stands for the request now, or NULL. */
 ab_decision *ab_decision_of(ngx_http_request_t *r);

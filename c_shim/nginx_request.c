@@ -1,7 +1,7 @@
 /* Requests in NGINX: headers in, the decision, headers out.
  *
- * Phases: POST_READ strips what only we may say, once per request. PREACCESS tells the backend of
- * the client's certificate. ACCESS decides, before the other modules, so that they know who asks;
+ * Phases: POST_READ strips what only we may say and verifies the Token Binding message, once per
+ * request. PREACCESS tells the backend of the client's keys. ACCESS decides, before the other modules, so that they know who asks;
  * under `satisfy any` a refusal is put off until they all have refused. Subrequests are not
  * checked: NGINX skips their access phase for every module, and what they may see was decided for
  * the request they belong to. */
@@ -23,11 +23,8 @@ static ngx_http_output_header_filter_pt next_header_filter;
 
 static void release_tls(void *tls) { ab_tls_release(core, tls); }
 
-ab_client *ab_client_of(ngx_http_request_t *r)
+ab_tls *ab_tls_of(SSL *ssl)
 {
-    if (!r->connection->ssl)
-        return NULL;
-    SSL *ssl = r->connection->ssl->connection;
     /* An HTTP/2 stream has a connection of its own; this is the one of them all. */
     ngx_pool_t *pool = ((ngx_connection_t *)ngx_ssl_get_connection(ssl))->pool;
     ngx_pool_cleanup_t *kept = pool->cleanup;
@@ -41,8 +38,15 @@ ab_client *ab_client_of(ngx_http_request_t *r)
         ngx_memzero(kept->data, sizeof(ab_tls));
         kept->handler = release_tls;
     }
-    ab_tls *tls = kept->data;
-    return ab_tls_refresh(core, tls, ssl) ? tls->client : NULL;
+    return kept->data;
+}
+
+ab_client *ab_client_of(ngx_http_request_t *r)
+{
+    SSL *ssl = r->connection->ssl ? r->connection->ssl->connection : NULL;
+    ab_tls *tls = ssl ? ab_tls_of(ssl) : NULL;
+
+    return tls && ab_tls_refresh(core, tls, ssl) ? tls->client : NULL;
 }
 
 /* --- headers --- */
@@ -108,23 +112,72 @@ static ngx_int_t add_header(ngx_http_request_t *r, ngx_list_t *list, const ab_ef
     return NGX_OK;
 }
 
-/* Makes the request headers of ours those of this location and this decision, if any. */
-static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decision)
+/* A request header that the location asks for whatever is decided: of the client's certificate,
+ * of its Token Binding. 0 when there is no more. */
+static int client_header(ngx_http_request_t *r, size_t index, ab_effect *effect)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_client *client = ab_client_of(r);
+    const ab_binding *binding = ab_binding_of(r);
+    size_t count = 0;
+
+    while (core->client_header(http->configuration, place->scope, client, count, effect))
+        if (count++ == index)
+            return 1;
+    for (size_t i = 0; core->binding_configured(http->configuration, place->scope, binding, i, effect); i++)
+        if (effect->target == AB_REQUEST_HEADER && count++ == index)
+            return 1;
+    return 0;
+}
+
+/* Makes the request headers of ours those of this location and this decision, if any. */
+static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decision)
+{
     ab_effect effect;
 
     if (strip(r) != NGX_OK)
         return NGX_ERROR;
-    for (size_t i = 0; core->client_header(http->configuration, place->scope, client, i, &effect); i++)
+    for (size_t i = 0; client_header(r, i, &effect); i++)
         if (add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (effect.target == AB_REQUEST_HEADER && add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     return NGX_OK;
+}
+
+/* --- Token Binding --- */
+
+static void free_binding(void *data) { core->binding_free(*(ab_binding **)data); }
+
+ab_binding *ab_binding_of(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t *kept = r->pool->cleanup;
+
+    while (kept && kept->handler != free_binding)
+        kept = kept->next;
+    return kept ? *(ab_binding **)kept->data : NULL;
+}
+
+/* The values of all headers of a name, in lower case; NULL if memory ran out. */
+static ngx_array_t *values_of(ngx_http_request_t *r, const ngx_str_t *name)
+{
+    ngx_array_t *values = ngx_array_create(r->pool, 1, sizeof(ab_text));
+
+    for (ngx_list_part_t *part = &r->headers_in.headers.part; values && part; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (headers[i].key.len != name->len || ngx_strncmp(headers[i].lowcase_key, name->data, name->len) != 0)
+                continue;
+            ab_text *value = ngx_array_push(values);
+            if (!value)
+                return NULL;
+            value->data = (char *)headers[i].value.data;
+            value->size = headers[i].value.len;
+        }
+    }
+    return values;
 }
 
 /* --- the decision --- */
@@ -146,23 +199,34 @@ ab_decision *ab_decision_of(ngx_http_request_t *r)
     return own && own->concluded ? own->decision : NULL;
 }
 
+/* Keeps a decision for the request. */
+static decided *keep(ngx_http_request_t *r, ab_decision *decision, ab_scope *scope)
+{
+    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(decided));
+
+    if (!kept) {
+        core->decision_free(decision);
+        return NULL;
+    }
+    decided *own = kept->data;
+    ngx_memzero(own, sizeof(*own));
+    kept->handler = free_decision;
+    own->scope = scope;
+    own->decision = decision;
+    return own;
+}
+
 static decided *decide(ngx_http_request_t *r)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ngx_table_elt_t *header = r->headers_in.authorization; /* NGINX refuses a second one itself */
     ab_text authorization = {header ? (char *)header->value.data : NULL, header ? header->value.len : 0};
-    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(decided));
 
-    if (!kept)
-        return NULL;
-    decided *own = kept->data;
-    ngx_memzero(own, sizeof(*own));
-    kept->handler = free_decision;
-    own->scope = place->scope;
-    own->decision = core->decide(http->process, http->configuration, place->scope, ab_client_of(r), &authorization,
-                                 header != NULL, place->realm);
-    return own;
+    return keep(r,
+                core->decide(http->process, http->configuration, place->scope, ab_client_of(r), ab_binding_of(r),
+                             &authorization, header != NULL, place->realm),
+                place->scope);
 }
 
 #if (NGX_THREADS)
@@ -274,9 +338,39 @@ static ngx_int_t grant(ngx_http_request_t *r, decided *own)
 
 /* --- phases --- */
 
-static ngx_int_t strip_request(ngx_http_request_t *r)
+/* Refuses whatever the location says of tokens. */
+static ngx_int_t refuse_by(ngx_http_request_t *r, ab_decision *refusal)
 {
-    return strip(r) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    decided *own = keep(r, refusal, NULL);
+    return own ? refuse(r, own) : NGX_HTTP_INTERNAL_SERVER_ERROR;
+}
+
+static ngx_int_t read_request(ngx_http_request_t *r)
+{
+    static const ngx_str_t name = ngx_string("sec-token-binding");
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ab_client *client = ab_client_of(r);
+    ngx_array_t *messages = client ? values_of(r, &name) : NULL;
+    ab_binding *binding = NULL;
+    ab_decision *refusal = NULL;
+
+    if (strip(r) != NGX_OK || (client && !messages))
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (!client)
+        return NGX_DECLINED;
+    if (!core->binding_verify(http->configuration, place->scope, client, messages->elts, messages->nelts, &binding, &refusal))
+        return refuse_by(r, refusal);
+    if (!binding)
+        return NGX_DECLINED;
+    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(binding));
+    if (!kept) {
+        core->binding_free(binding);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    kept->handler = free_binding;
+    *(ab_binding **)kept->data = binding;
+    return NGX_DECLINED;
 }
 
 /* What an earlier location's decision exports goes on to a location that has none of its own. */
@@ -284,9 +378,14 @@ static ngx_int_t export_client(ngx_http_request_t *r)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    ab_decision *refusal = NULL;
     ab_effect effect;
 
-    if (r != r->main || !core->client_header(http->configuration, place->scope, ab_client_of(r), 0, &effect))
+    if (r != r->main)
+        return NGX_DECLINED;
+    if (!core->binding_suffices(http->configuration, place->scope, ab_binding_of(r), &refusal))
+        return refuse_by(r, refusal);
+    if (!client_header(r, 0, &effect))
         return NGX_DECLINED;
     return export_headers(r, ab_decision_of(r)) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -340,14 +439,20 @@ static const ab_decision *refusal_of(ngx_http_request_t *r)
 }
 
 /* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
-static ngx_int_t add_challenge(ngx_http_request_t *r)
+static ngx_int_t add_response_headers(ngx_http_request_t *r)
 {
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     const ab_decision *decision = r == r->main ? refusal_of(r) : NULL;
     ab_effect effect;
 
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (effect.target == AB_RESPONSE_HEADER && add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
             return NGX_ERROR;
+    if (r == r->main &&
+        core->binding_response(http->configuration, place->scope, ab_binding_of(r), (int)r->headers_out.status, &effect) &&
+        add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
+        return NGX_ERROR;
     return next_header_filter(r);
 }
 
@@ -366,7 +471,7 @@ ngx_int_t ab_handle_requests(ngx_conf_t *cf)
     ngx_http_core_main_conf_t *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     ngx_array_t *access = &http->phases[NGX_HTTP_ACCESS_PHASE].handlers;
 
-    if (add_handler(cf, NGX_HTTP_POST_READ_PHASE, strip_request) != NGX_OK ||
+    if (add_handler(cf, NGX_HTTP_POST_READ_PHASE, read_request) != NGX_OK ||
         add_handler(cf, NGX_HTTP_PREACCESS_PHASE, export_client) != NGX_OK ||
         add_handler(cf, NGX_HTTP_ACCESS_PHASE, check_first) != NGX_OK ||
         add_handler(cf, NGX_HTTP_ACCESS_PHASE, check_last) != NGX_OK)
@@ -376,6 +481,6 @@ ngx_int_t ab_handle_requests(ngx_conf_t *cf)
     ngx_memmove(handlers + 1, handlers, (access->nelts - 1) * sizeof(*handlers));
     handlers[0] = check_last;
     next_header_filter = ngx_http_top_header_filter;
-    ngx_http_top_header_filter = add_challenge;
+    ngx_http_top_header_filter = add_response_headers;
     return NGX_OK;
 }

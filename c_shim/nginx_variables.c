@@ -2,20 +2,37 @@
 
 #include "nginx.h"
 
+/* NGINX has no hyphens in the names of variables. */
+static u_char folded(char letter) { return letter == '-' ? '_' : ngx_tolower((u_char)letter); }
+
 static int is(const ab_effect *effect, uint32_t target, const ngx_str_t *name)
 {
-    return effect->target == target && ngx_strlen(effect->name) == name->len &&
-           ngx_strncasecmp((u_char *)effect->name, name->data, name->len) == 0;
+    size_t i = 0;
+
+    if (effect->target != target)
+        return 0;
+    while (i < name->len && folded(effect->name[i]) == folded((char)name->data[i]))
+        i++;
+    return i == name->len && !effect->name[i];
 }
 
 /* The value lives as long as the request: a decision does, and no certificate changes during one,
  * since NGINX neither renegotiates nor asks for a certificate after the handshake. */
 static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_str_t *name)
 {
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     const ab_decision *decision = ab_decision_of(r);
     ab_effect effect;
 
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
+        if (is(&effect, target, name))
+            return effect.value;
+    const ab_binding *binding = ab_binding_of(r);
+    for (size_t i = 0; core->binding_effect(binding, i, &effect); i++)
+        if (is(&effect, target, name))
+            return effect.value;
+    for (size_t i = 0; core->binding_configured(http->configuration, place->scope, binding, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
     const ab_client *client = ab_client_of(r);
@@ -101,6 +118,9 @@ ngx_int_t ab_add_variables(ngx_conf_t *cf)
 
 char *ab_add_exported(ngx_conf_t *cf, ngx_str_t *name)
 {
+    for (size_t i = 0; i < name->len; i++)
+        name->data[i] = folded((char)name->data[i]);
+
     ngx_http_variable_t *variable = find(cf, name);
 
     /* Another location exports under this name too. */

@@ -33,8 +33,8 @@ pub fn effects(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Vec
     let reason = refusal.reason();
     let header = |name: &str, value: &str| Effect::new(Target::ResponseHeader, name, value);
     let mut effects = vec![export::of_refusal(reason), header("Cache-Control", "no-store")];
-    if matches!(reason.status(), 400..=403) {
-        effects.push(header("WWW-Authenticate", &challenge(reason, policy, context)));
+    if let Some(scheme) = reason.scheme() {
+        effects.push(header("WWW-Authenticate", &challenge(scheme, reason, policy, context)));
     }
     if let Some(seconds) = context.retry_after {
         effects.push(header("Retry-After", &seconds.to_string()));
@@ -53,7 +53,7 @@ pub fn body(reason: Reason) -> String {
 }
 
 /// The value of `WWW-Authenticate`.
-fn challenge(reason: Reason, policy: &Policy, context: &Context<'_>) -> String {
+fn challenge(scheme: Scheme, reason: Reason, policy: &Policy, context: &Context<'_>) -> String {
     let mut parameters: Vec<(&str, String)> = Vec::new();
     if let Some(realm) = context.realm.filter(|realm| !realm.is_empty()) {
         parameters.push(("realm", realm.to_owned()));
@@ -74,7 +74,7 @@ fn challenge(reason: Reason, policy: &Policy, context: &Context<'_>) -> String {
         }
         parameters.extend(settings.max_age.0.map(|seconds| ("max_age", seconds.to_string())));
     }
-    let scheme = match reason.scheme() {
+    let scheme = match scheme {
         Scheme::Bearer => "Bearer",
         Scheme::DPoP => {
             let names: Vec<_> = PROOF_ALGORITHMS.iter().map(|algorithm| algorithm.name()).collect();
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn challenge_of(reason: Reason, context: &Context<'_>) -> String {
-        challenge(reason, &Policy::new().unwrap(), context)
+        challenge(reason.scheme().unwrap(), reason, &Policy::new().unwrap(), context)
     }
 
     #[test]

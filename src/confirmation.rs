@@ -68,6 +68,12 @@ impl Confirmation {
         Self { certificate: Some(thumbprint), ..Self::default() }
     }
 
+    /// Binds to a Token Binding ID by its hash.
+    #[must_use]
+    pub fn token_binding(hash: Thumbprint) -> Self {
+        Self { token_binding: Some(hash), ..Self::default() }
+    }
+
     /// Reads the claim `cnf`.
     ///
     /// # Errors
@@ -128,10 +134,18 @@ impl Confirmation {
                 return Err(Refusal::with_detail(Reason::CertificateMismatch, detail));
             }
         }
-        // Neither of these possessions can be proved yet, so a token that demands one is refused.
-        if self.token_binding.is_some() {
-            return Err(Reason::TokenBindingMissing.into());
+        if let Some(expected) = self.token_binding {
+            let bindings = possessions.token_binding.ok_or(Reason::TokenBindingMissing)?;
+            // At a resource server the provided ID counts (draft-ietf-oauth-token-binding-08,
+            // section 3): the client uses this key with us.
+            let presented = bindings.provided().hash();
+            if presented != expected {
+                let detail =
+                    format_args!("the token names {expected}, the client proved {presented}");
+                return Err(Refusal::with_detail(Reason::TokenBindingMismatch, detail));
+            }
         }
+        // This possession cannot be proved yet, so a token that demands it is refused.
         if self.dpop.is_some() {
             return Err(Reason::DPoPProofMissing.into());
         }
@@ -222,8 +236,8 @@ mod tests {
         let certificate = ClientCertificate::presented(b"alice's".to_vec());
         let other = ClientCertificate::presented(b"bob's".to_vec());
         let none = Possessions::default();
-        let alice = Possessions { certificate: Some(&certificate) };
-        let bob = Possessions { certificate: Some(&other) };
+        let alice = Possessions { certificate: Some(&certificate), ..none };
+        let bob = Possessions { certificate: Some(&other), ..none };
         let mut confirmation = Confirmation::certificate(certificate.thumbprint());
         let reason = |confirmation: &Confirmation, possessions| {
             confirmation.confirm(possessions).map_err(|refusal| refusal.reason())

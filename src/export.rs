@@ -9,54 +9,65 @@ use serde_json::Value;
 
 use crate::directive::Settings;
 use crate::effect::{Effect, Target};
-use crate::proof::ClientCertificate;
+use crate::proof::{ClientCertificate, ProvedId, TokenBindings};
 use crate::refusal::Reason;
 use crate::token::Verified;
+use crate::token_binding::Context;
+
+/// Where an exported name is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// In the environment, and in a header of this name only where a directive says so.
+    Variable,
+    /// In a request header alone.
+    Header,
+}
 
 /// An exported name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Export {
-    /// The name in the environment or of the header; on NGINX the variable is its lower case.
+    /// The name in the environment or of the header; on NGINX the variable is its lower case with
+    /// `_` for `-`.
     pub name: &'static CStr,
+    /// Where it is found.
+    pub kind: Kind,
     /// What it holds.
     pub sentence: &'static str,
 }
 
-impl Export {
-    /// Whether it is a variable, and not a header.
-    #[must_use]
-    pub fn is_variable(&self) -> bool {
-        self.name.to_bytes().contains(&b'_')
-    }
-}
-
 macro_rules! exports {
-    ($($constant:tt $name:literal $sentence:literal;)*) => {
+    ($($kind:ident $constant:ident $name:literal $sentence:literal;)*) => {
         $(pub(crate) const $constant: &CStr = $name;)*
 
         /// Every name with a meaning of its own. Names that begin with `BOUND_` are ours altogether.
-        pub const EXPORTS: &[Export] = &[$(Export { name: $name, sentence: $sentence }),*];
+        pub const EXPORTS: &[Export] =
+            &[$(Export { name: $name, kind: Kind::$kind, sentence: $sentence }),*];
     };
 }
 
 exports! {
-    PROOF c"BOUND_PROOF" "How possession was proved: `certificate`, or `none` for a bearer token; several are divided by commas.";
-    ISS c"BOUND_ISS" "The token's `iss`.";
-    SUB c"BOUND_SUB" "The token's `sub`.";
-    CLIENT_ID c"BOUND_CLIENT_ID" "The token's `client_id`.";
-    SCOPE c"BOUND_SCOPE" "The token's `scope`.";
-    EXP c"BOUND_EXP" "The token's `exp`, in seconds since the epoch.";
-    JTI c"BOUND_JTI" "The token's `jti`.";
-    REFUSAL c"BOUND_REFUSAL" "Why a request was refused, as in `AB1212`; for access logs.";
-    THUMBPRINT c"BOUND_CLIENT_CERTIFICATE_THUMBPRINT" "The SHA-256 thumbprint of the client's certificate in base64url, on every TLS request with one, whether or not it is protected.";
-    FINGERPRINT c"TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
-    CLIENT_CERT c"Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
-    CLIENT_CERT_CHAIN c"Client-Cert-Chain" "The certificates behind it, likewise.";
-    _ c"Sec-Provided-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    _ c"Sec-Referred-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    _ c"Sec-Other-Token-Binding-ID" "Kept for Token Binding; not yet set.";
-    _ c"Token-Binding-Context" "Kept for Token Binding; not yet set.";
-    _ c"Sec-Token-Binding-Context" "Kept for Token Binding; not yet set.";
+    Variable PROOF c"BOUND_PROOF" "How possession was proved: `certificate`, `token-binding`, or `none` for a bearer token; several are divided by commas.";
+    Variable ISS c"BOUND_ISS" "The token's `iss`.";
+    Variable SUB c"BOUND_SUB" "The token's `sub`.";
+    Variable CLIENT_ID c"BOUND_CLIENT_ID" "The token's `client_id`.";
+    Variable SCOPE c"BOUND_SCOPE" "The token's `scope`.";
+    Variable EXP c"BOUND_EXP" "The token's `exp`, in seconds since the epoch.";
+    Variable JTI c"BOUND_JTI" "The token's `jti`.";
+    Variable REFUSAL c"BOUND_REFUSAL" "Why a request was refused, as in `AB1212`; for access logs.";
+    Variable THUMBPRINT c"BOUND_CLIENT_CERTIFICATE_THUMBPRINT" "The SHA-256 thumbprint of the client's certificate in base64url, on every TLS request with one, whether or not it is protected.";
+    Variable FINGERPRINT c"TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
+    Header CLIENT_CERT c"Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
+    Header CLIENT_CERT_CHAIN c"Client-Cert-Chain" "The certificates behind it, likewise.";
+    Variable PROVIDED c"Sec-Provided-Token-Binding-ID" "The Token Binding ID that the request proved, in base64url (draft-ietf-tokbind-ttrp). A request header too, where token-binding-headers says so; likewise the next three.";
+    Variable REFERRED c"Sec-Referred-Token-Binding-ID" "The ID that the client uses with another server, if it proved one.";
+    Variable OTHER c"Sec-Other-Token-Binding-ID" "The IDs of bindings of other types, each as `<type>.<ID>`, divided by commas.";
+    Variable CONTEXT c"Token-Binding-Context" "Version, key parameters and exporter of a connection on which Token Binding was negotiated, 47 characters (draft-campbell-tokbind-tls-term).";
+    Variable SEC_CONTEXT c"Sec-Token-Binding-Context" "The same under the name that mod_token_binding gave it.";
+    Variable PROVIDED_HASH c"BOUND_PROVIDED_TBH" "The SHA-256 hash of the provided ID in base64url: what `cnf.tbh` of a token names.";
+    Variable PROVIDED_KEY_PARAMETERS c"BOUND_PROVIDED_TOKEN_BINDING_KEY_PARAMETERS" "Its kind of key: `ecdsap256`, `rsa2048_pss` or `rsa2048_pkcs1.5`.";
+    Variable REFERRED_HASH c"BOUND_REFERRED_TBH" "The hash of the referred ID.";
+    Variable REFERRED_KEY_PARAMETERS c"BOUND_REFERRED_TOKEN_BINDING_KEY_PARAMETERS" "Its kind of key.";
+    Header MESSAGE c"Sec-Token-Binding" "The client's Token Binding message, verified, where token-binding-message says `forward`.";
 }
 
 /// The claims exported under a name of their own.
@@ -102,6 +113,36 @@ pub fn of_certificate(certificate: &ClientCertificate) -> Vec<Effect> {
     let thumbprint = certificate.thumbprint().to_string();
     let effect = |name| Effect::named(Target::Environment, name, &thumbprint);
     [THUMBPRINT, FINGERPRINT].into_iter().map(effect).collect()
+}
+
+/// What a connection exports on which Token Binding was negotiated.
+#[must_use]
+pub fn of_context(context: &Context) -> Vec<Effect> {
+    let value = context.to_header();
+    let effect = |name| Effect::named(Target::Environment, name, &value);
+    [CONTEXT, SEC_CONTEXT].into_iter().map(effect).collect()
+}
+
+/// What a verified Token Binding message exports.
+#[must_use]
+pub fn of_token_bindings(bindings: &TokenBindings) -> Vec<Effect> {
+    let effect = |name, value: &str| Effect::named(Target::Environment, name, value);
+    let id = |id: &ProvedId, [name, hash, key_parameters]: [&'static CStr; 3]| {
+        [
+            effect(name, id.encoded()),
+            effect(hash, &id.hash().to_string()),
+            effect(key_parameters, id.key_parameters().name()),
+        ]
+    };
+    let provided = [PROVIDED, PROVIDED_HASH, PROVIDED_KEY_PARAMETERS];
+    let mut effects = Vec::from(id(bindings.provided(), provided));
+    if let Some(referred) = bindings.referred() {
+        effects.extend(id(referred, [REFERRED, REFERRED_HASH, REFERRED_KEY_PARAMETERS]));
+    }
+    if !bindings.others().is_empty() {
+        effects.push(effect(OTHER, bindings.others()));
+    }
+    effects
 }
 
 /// What a refusal exports.
@@ -199,6 +240,8 @@ mod tests {
             "x_user",
             "X-USER",
             "-odd",
+            "Sec-Token-Binding",
+            "sec_token_binding",
         ] {
             assert!(list.contains(ours.as_bytes()), "{ours}");
         }
@@ -209,7 +252,7 @@ mod tests {
             "X-User2",
             "Authorization",
             "Cookie",
-            "Sec-Token-Binding",
+            "Sec-Fetch-Site",
             "Client-Certificate",
         ] {
             assert!(!list.contains(other.as_bytes()), "{other}");

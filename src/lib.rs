@@ -22,8 +22,10 @@
 //! let policy = Policy::new()?.trust("https://as.example", Arc::new(ring)).audience("https://api.example");
 //! let verified = verify(&token, &policy, now).map_err(|failure| format!("{failure:?}"))?;
 //!
-//! assert!(verified.judge(&policy, &Possessions { certificate: Some(&alice) }, now).is_ok());
-//! assert!(verified.judge(&policy, &Possessions { certificate: Some(&mallory) }, now).is_err());
+//! let alice_proved = Possessions { certificate: Some(&alice), ..Possessions::default() };
+//! let mallory_proved = Possessions { certificate: Some(&mallory), ..Possessions::default() };
+//! assert!(verified.judge(&policy, &alice_proved, now).is_ok());
+//! assert!(verified.judge(&policy, &mallory_proved, now).is_err());
 //! assert!(verified.judge(&policy, &Possessions::default(), now).is_err());
 //! # Ok(())
 //! # }
@@ -75,9 +77,11 @@ pub mod requirement;
 mod thumbprint;
 #[forbid(unsafe_code)]
 pub mod token;
+#[forbid(unsafe_code)]
+pub mod token_binding;
 
 pub use confirmation::{Confirmation, Method, ThumbprintForm};
 pub use credentials::Credentials;
 pub use policy::{Issuer, Policy};
-pub use proof::{ClientCertificate, Possessions};
+pub use proof::{ClientCertificate, Possessions, ProvedId, TokenBindings};
 pub use thumbprint::{Thumbprint, ThumbprintError};

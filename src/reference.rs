@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use crate::directive::{DIRECTIVES, Directive, Scope, Servers};
-use crate::export::EXPORTS;
+use crate::export::{EXPORTS, Kind};
 use crate::refusal::{Fault, Reason};
 
 const NOTE: &str = "Generated from the tables in src; `UPDATE_GENERATED=1 cargo test --test generated` writes it anew.";
@@ -76,6 +76,7 @@ fn rows() -> String {
     for (number, row) in DIRECTIVES.iter().enumerate() {
         let scope = match row.scope {
             Scope::Process => "PROCESS",
+            Scope::Server => "SERVER",
             Scope::Location => "LOCATION",
         };
         let servers = match row.servers {
@@ -96,8 +97,8 @@ fn rows() -> String {
 /// The variables that NGINX always has.
 fn variables() -> String {
     let mut text = format!("/* {NOTE} */\n");
-    for export in EXPORTS.iter().filter(|export| export.is_variable()) {
-        let name = export.name.to_string_lossy().to_ascii_lowercase();
+    for export in EXPORTS.iter().filter(|export| export.kind == Kind::Variable) {
+        let name = export.name.to_string_lossy().to_ascii_lowercase().replace('-', "_");
         let _ = writeln!(text, "AB_VARIABLE(\"{name}\")");
     }
     text
@@ -119,6 +120,7 @@ fn directives() -> String {
         };
         let scope = match row.scope {
             Scope::Process => "process",
+            Scope::Server => "server, virtual host",
             Scope::Location => "server, virtual host, location",
         };
         let default =
@@ -193,8 +195,8 @@ fn refusals() -> String {
 fn exports() -> String {
     let mut text = format!("# Exported names\n\n<!-- {NOTE} -->\n\n");
     text.push_str(
-        "In the environment on httpd (`%{NAME}e` in logs and mod_headers, CGI), as variables in lower case on NGINX \
-         (`$bound_sub`). Request headers by any of these names, by any name that begins with `BOUND_`, and by the names \
+        "In the environment on httpd (`%{NAME}e` in logs and mod_headers, CGI), as variables in lower case and with `_` for \
+         `-` on NGINX (`$bound_sub`, `$sec_provided_token_binding_id`). Request headers by any of these names, by any name that begins with `BOUND_`, and by the names \
          given in export-claim and export-header are removed from every incoming request, whatever their case and with any \
          other character in place of `-` or `_`. A claim with control characters is percent-encoded; an array of strings is \
          joined by commas unless one of them contains a comma, which makes it JSON like every other structure.\n\n\

@@ -91,6 +91,20 @@ refusals! {
         "the request carries credentials more than once", "look for a client or proxy that adds a second Authorization header", "RFC 6750, section 2";
     1003 AuthorizationMalformed "authorization-malformed" Client 400 "invalid_request"
         "the Authorization header is malformed", "the scheme must be followed by one space and one token", "RFC 6750, section 2.1";
+    1051 TokenBindingRepeated "token-binding-repeated" Client 400 "invalid_request"
+        "the request carries more than one Token Binding message", "look for a client or proxy that adds a second Sec-Token-Binding header", "RFC 8473, section 2";
+    1052 TokenBindingMalformed "token-binding-malformed" Client 400 "invalid_request"
+        "the Token Binding message is malformed", "Sec-Token-Binding must be one message in base64url without padding, and nothing after it", "RFC 8471, section 3";
+    1053 TokenBindingCount "token-binding-count" Client 400 "invalid_request"
+        "the Token Binding message does not hold one provided binding and at most one referred", "the client must be mended", "RFC 8473, section 2";
+    1054 TokenBindingKey "token-binding-key" Client 400 "invalid_request"
+        "a Token Binding key is not one of its key parameters", "only points of P-256 and RSA keys of 2048 bits are keys", "RFC 8471, section 3.2";
+    1055 TokenBindingKeyParameters "token-binding-key-parameters" Client 400 "invalid_request"
+        "the provided binding is not of the negotiated key parameters", "the client must use a key of the parameters that the server chose", "RFC 8471, section 4.2";
+    1056 TokenBindingSignature "token-binding-signature" Client 400 "invalid_request"
+        "a Token Binding signature is invalid", "the message was made for another connection, or altered: it may have been captured and replayed", "RFC 8471, section 4.2";
+    1057 TokenBindingRequired "token-binding-required" Client 400 "invalid_request"
+        "Token Binding is required", "the client must negotiate Token Binding and send Sec-Token-Binding; see token-binding-required", "RFC 8471, section 5";
     1101 TokenTooLarge "token-too-large" Client 401 "invalid_token"
         "the access token is too large", "raise token-max-size if your issuer's tokens are that large", "RFC 8725, section 3.11";
     1102 TokenMalformed "token-malformed" Client 401 "invalid_token"
@@ -140,7 +154,9 @@ refusals! {
     1221 DPoPProofMissing "dpop-proof-missing" Client 401 "invalid_token"
         "the access token is bound to a DPoP key and no proof was presented", "DPoP proofs are not verified by this version", "RFC 9449, section 7.1";
     1231 TokenBindingMissing "token-binding-missing" Client 401 "invalid_token"
-        "the access token is bound to a Token Binding ID and none was proved", "Token Binding is not negotiated on this connection", "RFC 8471, section 5";
+        "the access token is bound to a Token Binding ID and none was proved", "the client must negotiate Token Binding, and token-binding be on for the server it asks", "RFC 8471, section 5";
+    1232 TokenBindingMismatch "token-binding-mismatch" Client 401 "invalid_token"
+        "the access token is bound to another Token Binding ID", "the token was stolen, or the client made itself a new key and must get a new token", "RFC 8471, section 5";
     1301 AcrInsufficient "acr-insufficient" Client 401 "insufficient_user_authentication"
         "a different authentication level is required", "the token's acr is none of acr-values", "RFC 9470, section 3";
     1302 AuthenticationTooOld "authentication-too-old" Client 401 "insufficient_user_authentication"
@@ -168,10 +184,21 @@ impl Reason {
         self as u16
     }
 
-    /// The scheme that the challenge is for.
+    /// The scheme that the challenge is for; none where another token would not help.
     #[must_use]
-    pub const fn scheme(self) -> Scheme {
-        if matches!(self, Self::DPoPProofMissing) { Scheme::DPoP } else { Scheme::Bearer }
+    pub const fn scheme(self) -> Option<Scheme> {
+        match self {
+            Self::DPoPProofMissing => Some(Scheme::DPoP),
+            Self::TokenBindingRepeated
+            | Self::TokenBindingMalformed
+            | Self::TokenBindingCount
+            | Self::TokenBindingKey
+            | Self::TokenBindingKeyParameters
+            | Self::TokenBindingSignature
+            | Self::TokenBindingRequired => None,
+            _ if matches!(self.status(), 400..=403) => Some(Scheme::Bearer),
+            _ => None,
+        }
     }
 }
 

@@ -11,9 +11,10 @@
     reason = "a test may"
 )]
 
+mod shared;
+
 use std::collections::HashSet;
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 
 use auth_bound::jose::{
@@ -24,6 +25,7 @@ use auth_bound::{ClientCertificate, Confirmation, Policy, Thumbprint, Thumbprint
 use openssl::bn::BigNum;
 use openssl::ecdsa::EcdsaSig;
 use serde_json::{Value, json};
+use shared::shared;
 
 /// Valid vectors of Wycheproof that we refuse.
 const WYCHEPROOF_SKIPS: &[(&[u64], &str)] = &[
@@ -382,19 +384,6 @@ fn ours(name: &str) -> Vec<Value> {
 fn from(name: &str, source: &str) -> Value {
     let mut vectors = ours(name).into_iter();
     vectors.find(|vector| vector["source"] == source).unwrap()
-}
-
-/// A collection beside the checkout, if it is there. Said past the capture of test output, so
-/// that nobody takes a skipped test for a passed one.
-fn shared(name: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
-    let path = path.join(name);
-    if !path.exists() {
-        let line = format!("\nskipped: not present: ../shared/vectors/{name}\n");
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-        return None;
-    }
-    Some(path)
 }
 
 /// JSON, read strictly where it is an object, so that the vectors test that too.

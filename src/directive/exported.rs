@@ -63,12 +63,12 @@ const RESERVED: &[&str] = &[
 const RESERVED_PREFIXES: &[&str] =
     &["HTTP_", "LD_", "REDIRECT_", "REMOTE_", "SCRIPT_", "SERVER_", "SSL_"];
 
-fn is_reserved(name: &str) -> bool {
+pub(super) fn is_reserved(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     RESERVED.contains(&upper.as_str())
         || is_framing(name)
         || RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
-        || EXPORTS.iter().any(|export| export.name.to_bytes() == upper.as_bytes())
+        || EXPORTS.iter().any(|export| export.name.to_bytes().eq_ignore_ascii_case(name.as_bytes()))
 }
 
 /// Request headers set for the backend, each from a claim or an exported variable.
@@ -124,7 +124,7 @@ impl Value for HeaderExports {
 }
 
 /// Adds `more`, unless one of its names is taken.
-fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> bool {
+pub(super) fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> bool {
     let taken = |(_, name): &(String, String)| {
         list.iter().any(|(_, other)| other.eq_ignore_ascii_case(name))
     };

@@ -6,11 +6,13 @@
 
 mod exported;
 mod issuer;
+mod token_binding;
 pub mod value;
 
 use value::{
-    AcceptedMethods, Audience, ClaimExports, ClientCertHeader, Expiry, Fault, FilePath,
-    HeaderExports, Issuers, MaxAge, Size, Span, Text, Toggle, TokenTypes, Value, Word, Words,
+    AcceptedMethods, Audience, BindingHeaders, BindingVariables, ClaimExports, ClientCertHeader,
+    Expiry, Fault, FilePath, HeaderExports, Issuers, KeyParametersList, MaxAge, MessageTreatment,
+    Size, Span, Text, Toggle, TokenTypes, Value, Word, Words,
 };
 
 use crate::confirmation::ThumbprintForm;
@@ -22,6 +24,8 @@ use crate::requirement::{RequiredClaims, RequiredProofs, RequiredScopes};
 pub enum Scope {
     /// Once for the whole server: httpd's main server, NGINX's `http`.
     Process,
+    /// Also in virtual hosts, NGINX's `server`: what is settled before there is a request.
+    Server,
     /// Also in virtual hosts and in locations.
     Location,
 }
@@ -184,6 +188,20 @@ directives! {
     Location Both "export-header" export_header: HeaderExports;
     /// Sends the client's certificate to the backend in the request headers of RFC 9440.
     Location Both "client-cert-header" client_cert_header: ClientCertHeader = "off";
+    /// Negotiates Token Binding (RFC 8472) with clients that offer it, and verifies their `Sec-Token-Binding`. It needs TLS 1.3, or TLS 1.2 with extended master secret and secure renegotiation; on NGINX it excludes early data.
+    Server Both "token-binding" token_binding: Toggle = "off";
+    /// The key parameters that are negotiated.
+    Server Both "token-binding-key-parameters" token_binding_key_parameters: KeyParametersList = "ecdsap256 rsa2048_pss rsa2048_pkcs1.5";
+    /// Refuses requests that have not proved a Token Binding ID, whether or not they bear a token.
+    Location Both "token-binding-required" token_binding_required: Toggle = "off";
+    /// Whether the verified `Sec-Token-Binding` goes on to the backend: `forward` is for one that verifies it again with `Token-Binding-Context` (draft-campbell-tokbind-tls-term); `remove` is what draft-ietf-tokbind-ttrp demands.
+    Location Both "token-binding-message" token_binding_message: MessageTreatment = "remove";
+    /// What is sent to the backend in request headers: `provided`, `referred` and `other` in those of draft-ietf-tokbind-ttrp, `context` in `Token-Binding-Context`. A header that has no value is not sent.
+    Location Both "token-binding-headers" token_binding_headers: BindingHeaders = "none";
+    /// A further name in the environment for one of the exported values, for software that expects it there. May be repeated; a scope that gives one replaces the list of the scope around it.
+    Location Both "token-binding-variable" token_binding_variable: BindingVariables;
+    /// Sends `Include-Referred-Token-Binding-ID: true` (RFC 8473, section 5.3) with redirects of requests that brought a Token Binding message: for a relying party whose identity provider binds tokens to it.
+    Location Both "token-binding-include-referred" token_binding_include_referred: Toggle = "off";
     /// The authentication context classes of which the token's `acr` must be one (RFC 9470).
     Location Both "acr-values" acr_values: Words;
     /// How long ago the user may have been authenticated, by the token's `auth_time` (RFC 9470).

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 pub use super::exported::{ClaimExports, HeaderExports, claim_variable};
 pub use super::issuer::{IssuerEntry, Issuers, KeyLocation, fetchable};
+pub use super::token_binding::{
+    BindingExport, BindingHeaders, BindingVariables, KeyParametersList, MessageTreatment,
+};
 use crate::confirmation::{Method, ThumbprintForm};
 use crate::jose::{Algorithm, AlgorithmSet};
 

@@ -6,17 +6,21 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::binding::{
+    binding_configured, binding_effect, binding_free, binding_response, binding_suffices,
+    binding_verify, client_negotiated, token_binding_answer,
+};
 use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
-use crate::host::{Client, Configuration, Decision, Merged, Process, Scope};
+use crate::host::{Binding, Client, Configuration, Decision, Facts, Merged, Process, Scope};
 use crate::outbound::{KeyMemory, Level, Log};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
 
 /// `ab_configuration`: a configuration with the last message about it.
 pub(super) struct Handle {
-    configuration: Configuration,
+    pub(super) configuration: Configuration,
     requirements: Mutex<Vec<Arc<RequireLine>>>,
     message: Mutex<CString>,
 }
@@ -79,9 +83,17 @@ core! {
     client_new: fn() -> *mut Client;
     client_free: fn(*mut Client);
     client_present: fn(*const Client, *const Text, usize);
+    token_binding_answer: fn(*const Handle, *const Scope, Text, *mut u8) -> c_int;
+    client_negotiated: fn(*const Client, Text, Text);
     client_effect: fn(*const Client, usize, *mut EffectView) -> c_int;
     client_header: fn(*const Handle, *const Scope, *const Client, usize, *mut EffectView) -> c_int;
-    decide: fn(*const Arc<Process>, *const Handle, *const Scope, *const Client, *const Text, usize, Text) -> *mut Decision;
+    binding_verify: fn(*const Handle, *const Scope, *const Client, *const Text, usize, *mut *mut Binding, *mut *mut Decision) -> c_int;
+    binding_free: fn(*mut Binding);
+    binding_effect: fn(*const Binding, usize, *mut EffectView) -> c_int;
+    binding_configured: fn(*const Handle, *const Scope, *const Binding, usize, *mut EffectView) -> c_int;
+    binding_response: fn(*const Handle, *const Scope, *const Binding, c_int, *mut EffectView) -> c_int;
+    binding_suffices: fn(*const Handle, *const Scope, *const Binding, *mut *mut Decision) -> c_int;
+    decide: fn(*const Arc<Process>, *const Handle, *const Scope, *const Client, *const Binding, *const Text, usize, Text) -> *mut Decision;
     decision_free: fn(*mut Decision);
     decision_state: fn(*const Decision) -> c_int;
     decision_wait: fn(*mut Decision);
@@ -100,7 +112,7 @@ core! {
 /// # Safety
 /// `pointer` is NULL or came from this module, of this type, and is neither freed nor written to
 /// by anybody else for `'a`.
-unsafe fn at<'a, T>(pointer: *const T) -> Option<&'a T> {
+pub(super) unsafe fn at<'a, T>(pointer: *const T) -> Option<&'a T> {
     // SAFETY: as the caller vouches.
     unsafe { pointer.as_ref() }
 }
@@ -109,7 +121,7 @@ unsafe fn at<'a, T>(pointer: *const T) -> Option<&'a T> {
 ///
 /// # Safety
 /// `pointer` is NULL or came from `Box::into_raw` here and is not used again.
-unsafe fn free<T>(pointer: *mut T) {
+pub(super) unsafe fn free<T>(pointer: *mut T) {
     if pointer.is_null() {
         return;
     }
@@ -375,7 +387,7 @@ unsafe extern "C" fn client_present(
 ///
 /// # Safety
 /// `out` is NULL or writable.
-unsafe fn give(effect: Option<EffectView>, out: *mut EffectView) -> c_int {
+pub(super) unsafe fn give(effect: Option<EffectView>, out: *mut EffectView) -> c_int {
     match effect {
         Some(effect) if !out.is_null() => {
             // SAFETY: as the caller vouches.
@@ -424,6 +436,7 @@ unsafe extern "C" fn decide(
     handle: *const Handle,
     scope: *const Scope,
     client: *const Client,
+    binding: *const Binding,
     authorization: *const Text,
     count: usize,
     realm: Text,
@@ -436,6 +449,8 @@ unsafe extern "C" fn decide(
     let Some(process) = (unsafe { at(process) }) else { return std::ptr::null_mut() };
     // SAFETY: from `client_new`, alive as long as its connection.
     let client = unsafe { at(client) };
+    // SAFETY: from `binding_verify`, alive as long as its request.
+    let binding = unsafe { at(binding) };
     // SAFETY: the request's header values, alive for the call.
     let authorization = unsafe { slices(authorization, count) };
     // SAFETY: the shim's text, alive for the call.
@@ -445,14 +460,8 @@ unsafe extern "C" fn decide(
     guard(|| {
         #[cfg(feature = "fault-injection")]
         fault(&authorization);
-        Box::into_raw(Box::new(Decision::new(
-            process,
-            policy,
-            client,
-            &authorization,
-            realm,
-            now(),
-        )))
+        let facts = Facts { client, binding, authorization: &authorization, realm };
+        Box::into_raw(Box::new(Decision::new(process, policy, &facts, now())))
     })
     .or_else(|| {
         let detail = guard(|| format!("panic {} of this process", process.count_panic()))?;

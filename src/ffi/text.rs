@@ -63,4 +63,12 @@ impl EffectView {
             value: effect.value().as_ptr(),
         }
     }
+
+    pub(super) const fn of_borrowed(effect: &crate::host::BorrowedEffect<'_>) -> Self {
+        Self {
+            target: effect.target as u32,
+            name: effect.name.as_ptr(),
+            value: effect.value.as_ptr(),
+        }
+    }
 }

@@ -4,16 +4,20 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 
+use super::binding::{Binding, Negotiation};
 use crate::decide::Memo;
 use crate::directive::value::ClientCertHeader;
 use crate::effect::{Effect, Target};
 use crate::export;
 use crate::proof::{ClientCertificate, chain_header};
+use crate::refusal::Refusal;
+use crate::token_binding::Context;
 
 /// The client of one connection. HTTP/2 asks it from several threads at once.
 #[derive(Debug, Default)]
 pub struct Client {
     proved: ArcSwapOption<Proved>,
+    negotiation: Negotiation,
     memo: Memo,
 }
 
@@ -40,6 +44,20 @@ impl Client {
             })
         });
         self.proved.store(proved);
+    }
+
+    /// Takes what the last handshake negotiated of Token Binding.
+    pub fn negotiated(&self, context: Option<Context>) {
+        self.negotiation.set(context);
+    }
+
+    /// Judges the `Sec-Token-Binding` headers of a request; none if the connection has not
+    /// negotiated Token Binding.
+    ///
+    /// # Errors
+    /// As [`TokenBindings::verify`](crate::TokenBindings::verify).
+    pub fn bind(&self, headers: &[&[u8]]) -> Result<Option<Binding>, Refusal> {
+        self.negotiation.bind(headers)
     }
 
     /// What has been proved now.

@@ -89,13 +89,14 @@ impl Configuration {
                 settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop))
             }
             "jwks-ca" => self.read_ca(settings),
-            "export-claim" | "export-header" => {
+            "export-claim" | "export-header" | "token-binding-variable" => {
                 let named = settings
                     .export_claim
                     .0
                     .iter()
                     .chain(&settings.export_header.0)
-                    .map(|(_, name)| name.clone());
+                    .map(|(_, name)| name.clone())
+                    .chain(settings.token_binding_variable.names().map(str::to_owned));
                 self.exported.lock().unwrap_or_else(PoisonError::into_inner).extend(named);
                 Ok(())
             }
@@ -216,6 +217,7 @@ impl Configuration {
         let toggle = match DIRECTIVES.get(directive).map_or("", |row| row.name) {
             "access" => settings.access,
             "bearer" => settings.bearer,
+            "token-binding" => settings.token_binding,
             _ => Toggle(false),
         };
         toggle.0

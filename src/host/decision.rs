@@ -4,7 +4,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use super::client::Proved;
-use super::{Client, Process};
+use super::{Binding, Client, Process};
 use crate::challenge::{self, Context};
 use crate::decide::{Memo, Request, Step, Verdict, decide};
 use crate::effect::Effect;
@@ -58,6 +58,20 @@ struct Blocked {
     process: Arc<Process>,
     authorization: Vec<Vec<u8>>,
     proved: Option<Arc<Proved>>,
+    binding: Option<Binding>,
+}
+
+/// What a request brings along.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// The client of its connection, if that has TLS.
+    pub client: Option<&'a Client>,
+    /// What it proved by Token Binding.
+    pub binding: Option<&'a Binding>,
+    /// The values of its `Authorization` headers.
+    pub authorization: &'a [&'a [u8]],
+    /// The protection space that it enters.
+    pub realm: Option<&'a str>,
 }
 
 impl Decision {
@@ -66,36 +80,37 @@ impl Decision {
     pub fn new(
         process: &Arc<Process>,
         policy: &Arc<Policy>,
-        client: Option<&Client>,
-        authorization: &[&[u8]],
-        realm: Option<&str>,
+        facts: &Facts<'_>,
         now: Timestamp,
     ) -> Self {
         let mut decision = Self {
             policy: Arc::clone(policy),
-            realm: realm.map(str::to_owned),
+            realm: facts.realm.map(str::to_owned),
             stage: Stage::Refused(Refused::nothing()),
             unmet: None,
             withdrawn: None,
         };
-        let proved = client.and_then(Client::proved);
+        let proved = facts.client.and_then(Client::proved);
+        let possessions = possessions(proved.as_deref(), facts.binding);
         let nobody = Memo::default();
-        let memo = client.map_or(&nobody, Client::memo);
-        decision.stage = match step(process, policy, proved.as_deref(), memo, authorization, now) {
+        let memo = facts.client.map_or(&nobody, Client::memo);
+        let request = Request { authorization: facts.authorization, possessions, now };
+        decision.stage = match decide(&request, policy, process.cache(), memo) {
             Step::Done(verdict) => decision.conclude(verdict),
             Step::Blocked(needed) => Stage::Blocked(Blocked {
                 needed,
                 process: Arc::clone(process),
-                authorization: authorization.iter().map(|value| value.to_vec()).collect(),
+                authorization: facts.authorization.iter().map(|value| value.to_vec()).collect(),
                 proved,
+                binding: facts.binding.cloned(),
             }),
         };
         decision
     }
 
-    /// The refusal of a request that could not be decided.
+    /// The refusal of a request that was refused before its token was looked at.
     #[must_use]
-    pub fn failed(policy: &Arc<Policy>, detail: impl std::fmt::Display) -> Self {
+    pub fn refused(policy: &Arc<Policy>, refusal: &Refusal) -> Self {
         let mut decision = Self {
             policy: Arc::clone(policy),
             realm: None,
@@ -103,8 +118,14 @@ impl Decision {
             unmet: None,
             withdrawn: None,
         };
-        decision.refuse(&Refusal::with_detail(Reason::InternalError, detail), None);
+        decision.refuse(refusal, None);
         decision
+    }
+
+    /// The refusal of a request that could not be decided.
+    #[must_use]
+    pub fn failed(policy: &Arc<Policy>, detail: impl std::fmt::Display) -> Self {
+        Self::refused(policy, &Refusal::with_detail(Reason::InternalError, detail))
     }
 
     /// How far it has come.
@@ -135,15 +156,9 @@ impl Decision {
 
     fn decide_again(&mut self, blocked: &Blocked, now: Timestamp, unavailable: Option<u64>) {
         let authorization: Vec<&[u8]> = blocked.authorization.iter().map(Vec::as_slice).collect();
-        let memo = Memo::default();
-        match step(
-            &blocked.process,
-            &self.policy,
-            blocked.proved.as_deref(),
-            &memo,
-            &authorization,
-            now,
-        ) {
+        let possessions = possessions(blocked.proved.as_deref(), blocked.binding.as_ref());
+        let request = Request { authorization: &authorization, possessions, now };
+        match decide(&request, &self.policy, blocked.process.cache(), &Memo::default()) {
             Step::Done(verdict) => self.stage = self.conclude(verdict),
             Step::Blocked(needed) => self.give_up(&needed, unavailable),
         }
@@ -263,17 +278,11 @@ impl Decision {
     }
 }
 
-fn step(
-    process: &Process,
-    policy: &Policy,
-    proved: Option<&Proved>,
-    memo: &Memo,
-    authorization: &[&[u8]],
-    now: Timestamp,
-) -> Step {
-    let possessions = Possessions { certificate: proved.map(Proved::certificate) };
-    let request = Request { authorization, possessions, now };
-    decide(&request, policy, process.cache(), memo)
+fn possessions<'a>(proved: Option<&'a Proved>, binding: Option<&'a Binding>) -> Possessions<'a> {
+    Possessions {
+        certificate: proved.map(Proved::certificate),
+        token_binding: binding.and_then(Binding::token_bindings),
+    }
 }
 
 /// A request without a token is how clients begin, and no event; anything else a client gets

@@ -1,14 +1,16 @@
 //! What lives in a server: its configuration, its processes, its connections, its requests.
 //! Safe code, and the same for both servers; `ffi` makes it callable.
 
+mod binding;
 mod client;
 mod configuration;
 mod decision;
 mod process;
 mod scope;
 
+pub use binding::{Binding, BorrowedEffect};
 pub use client::{Client, Proved};
 pub use configuration::{Configuration, Merged};
-pub use decision::{Decision, State};
+pub use decision::{Decision, Facts, State};
 pub use process::Process;
 pub use scope::Scope;

@@ -142,7 +142,7 @@ fn checks(
     now: Timestamp,
 ) -> Result<Vec<String>, Fault> {
     let certificate = arguments.cert.as_deref().map(files::certificate).transpose()?;
-    let possessions = Possessions { certificate: certificate.as_ref() };
+    let possessions = Possessions { certificate: certificate.as_ref(), ..Possessions::default() };
     let ring = match &arguments.jwks {
         Some(path) => KeyRing::holding(files::key_set(path)?),
         None => KeyRing::new(),

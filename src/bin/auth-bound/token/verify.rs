@@ -47,7 +47,7 @@ pub(crate) struct Arguments {
 pub(crate) fn verify(arguments: &Arguments) -> Result<(), Fault> {
     let keys = files::key_set(&arguments.jwks)?;
     let certificate = arguments.cert.as_deref().map(files::certificate).transpose()?;
-    let possessions = Possessions { certificate: certificate.as_ref() };
+    let possessions = Possessions { certificate: certificate.as_ref(), ..Possessions::default() };
     let unused: Vec<_> = keys.skipped().to_vec();
     let policy = Policy::new()
         .map_err(Fault::new)?

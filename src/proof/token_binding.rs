@@ -1,0 +1,251 @@
+//! Possession of Token Binding keys, proved by a message in `Sec-Token-Binding` (RFC 8471,
+//! section 4; RFC 8473, section 2).
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use openssl::bn::{BigNum, BigNumContext};
+use openssl::ec::{EcGroup, EcKey, EcPoint};
+use openssl::ecdsa::EcdsaSig;
+use openssl::error::ErrorStack;
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::PKey;
+use openssl::rsa::{Padding, Rsa};
+use openssl::sha::sha256;
+use openssl::sign::{RsaPssSaltlen, Verifier};
+
+use crate::jose::base64url;
+use crate::refusal::{Reason, Refusal};
+use crate::thumbprint::Thumbprint;
+use crate::token_binding::{
+    BindingType, Context, KeyParameters, PublicKey, TokenBinding, TokenBindingId,
+};
+
+/// Most bindings of one message: each costs a signature check.
+const MAX_BINDINGS: usize = 16;
+
+/// The keys that a message proved possession of.
+#[derive(Clone, Debug)]
+pub struct TokenBindings {
+    provided: ProvedId,
+    referred: Option<ProvedId>,
+    others: String,
+}
+
+/// The ID of a key whose possession was proved.
+#[derive(Clone, Debug)]
+pub struct ProvedId {
+    encoded: String,
+    hash: Thumbprint,
+    key_parameters: KeyParameters,
+}
+
+impl ProvedId {
+    fn new(id: &TokenBindingId<'_>, key_parameters: KeyParameters) -> Self {
+        let encoded = base64url::encode(id.bytes());
+        Self { encoded, hash: Thumbprint::of(id.bytes()), key_parameters }
+    }
+
+    /// `EncodedTokenBindingID` (draft-ietf-tokbind-ttrp-09, section 2.1): the ID in base64url.
+    #[must_use]
+    pub fn encoded(&self) -> &str {
+        &self.encoded
+    }
+
+    /// SHA-256 over the ID: `tbh` (draft-ietf-oauth-token-binding-08, section 3.1).
+    #[must_use]
+    pub const fn hash(&self) -> Thumbprint {
+        self.hash
+    }
+
+    /// What kind of key it is.
+    #[must_use]
+    pub const fn key_parameters(&self) -> KeyParameters {
+        self.key_parameters
+    }
+}
+
+impl TokenBindings {
+    /// Verifies the value of `Sec-Token-Binding` on the connection of `context`.
+    ///
+    /// # Errors
+    /// [`Reason::TokenBindingRepeated`], [`Reason::TokenBindingMalformed`],
+    /// [`Reason::TokenBindingCount`], [`Reason::TokenBindingKey`],
+    /// [`Reason::TokenBindingKeyParameters`] or [`Reason::TokenBindingSignature`]. All of the
+    /// message is refused if any of it is wrong (RFC 8471, section 4.2), but for bindings that
+    /// cannot be judged: those with unknown key parameters, unless they are the provided one. Such
+    /// a binding proves nothing and is not exported.
+    pub fn verify(header: &[u8], context: &Context) -> Result<Self, Refusal> {
+        if header.contains(&b',') {
+            return Err(Reason::TokenBindingRepeated.into());
+        }
+        let malformed = |what| Refusal::with_detail(Reason::TokenBindingMalformed, what);
+        let message = base64url::decode(header).ok_or_else(|| malformed("not base64url"))?;
+        let bindings = TokenBinding::read_all(&message).map_err(|error| malformed(error.0))?;
+        if bindings.len() > MAX_BINDINGS {
+            return Err(malformed("more than 16 bindings"));
+        }
+        let (provided, referred) = counted(&bindings)?;
+        let negotiated = context.parameters.key_parameters;
+        if provided.id.key_parameters() != Some(negotiated) {
+            let detail =
+                format_args!("{} in place of {}", provided.id.number(), negotiated.number());
+            return Err(Refusal::with_detail(Reason::TokenBindingKeyParameters, detail));
+        }
+        let mut others = String::new();
+        for binding in &bindings {
+            let Some(parameters) = binding.id.key_parameters() else { continue };
+            check(binding, parameters, context)?;
+            if let BindingType::Other(number) = binding.binding_type {
+                let divider = if others.is_empty() { "" } else { "," };
+                let id = base64url::encode(binding.id.bytes());
+                // Writing to a String cannot fail.
+                let _ = write!(others, "{divider}{number:x}.{id}");
+            }
+        }
+        let proved = |binding: &TokenBinding<'_>| {
+            let parameters = binding.id.key_parameters()?;
+            Some(ProvedId::new(&binding.id, parameters))
+        };
+        Ok(Self {
+            provided: ProvedId::new(&provided.id, negotiated),
+            referred: referred.and_then(proved),
+            others,
+        })
+    }
+
+    /// The key used with this server.
+    #[must_use]
+    pub const fn provided(&self) -> &ProvedId {
+        &self.provided
+    }
+
+    /// The key used with another server, if it was shown.
+    #[must_use]
+    pub const fn referred(&self) -> Option<&ProvedId> {
+        self.referred.as_ref()
+    }
+
+    /// The value of `Sec-Other-Token-Binding-ID` (draft-ietf-tokbind-ttrp-09, section 2.3); empty
+    /// if there are no others.
+    #[must_use]
+    pub fn others(&self) -> &str {
+        &self.others
+    }
+}
+
+/// RFC 8473, section 2: exactly one provided binding, at most one referred.
+fn counted<'b, 'a>(
+    bindings: &'b [TokenBinding<'a>],
+) -> Result<(&'b TokenBinding<'a>, Option<&'b TokenBinding<'a>>), Refusal> {
+    let of = |kind: BindingType| {
+        let mut found = bindings.iter().filter(move |binding| binding.binding_type == kind);
+        (found.next(), found.next().is_some())
+    };
+    match (of(BindingType::Provided), of(BindingType::Referred)) {
+        ((Some(provided), false), (referred, false)) => Ok((provided, referred)),
+        _ => Err(Reason::TokenBindingCount.into()),
+    }
+}
+
+fn check(
+    binding: &TokenBinding<'_>,
+    parameters: KeyParameters,
+    context: &Context,
+) -> Result<(), Refusal> {
+    let key = binding
+        .id
+        .public_key(parameters)
+        .map_err(|error| Refusal::with_detail(Reason::TokenBindingMalformed, error.0))?;
+    let input = context.signature_input(binding.binding_type.number(), parameters);
+    let verified = match key {
+        PublicKey::Point(point) => {
+            let key = p256(point)?;
+            ecdsa(&key, &input, binding.signature)
+        }
+        PublicKey::Rsa { modulus, exponent } => {
+            let key = rsa_2048(modulus, exponent)?;
+            rsa(key, parameters, &input, binding.signature)
+        }
+    };
+    // An error of OpenSSL's says no more than false does.
+    if verified.unwrap_or(false) {
+        Ok(())
+    } else {
+        let detail = format_args!("type {}", binding.binding_type.number());
+        Err(Refusal::with_detail(Reason::TokenBindingSignature, detail))
+    }
+}
+
+/// The curve. It takes longer to make than the rest of a check but for the signature.
+static P256: LazyLock<Option<EcGroup>> =
+    LazyLock::new(|| EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).ok());
+
+/// RFC 8471, section 3.2: the point is X and Y, 32 bytes each, without the byte for the form.
+fn p256(point: &[u8]) -> Result<EcKey<openssl::pkey::Public>, Refusal> {
+    let wrong = |what| Refusal::with_detail(Reason::TokenBindingKey, what);
+    if point.len() != 64 {
+        return Err(wrong("the point is not of 64 bytes"));
+    }
+    let uncompressed = [&[4], point].concat();
+    let on_curve = || -> Result<_, ErrorStack> {
+        let group = P256.as_ref().ok_or_else(ErrorStack::get)?;
+        // OpenSSL refuses bytes that are no point of the curve; P-256 has no small subgroups.
+        let mut context = BigNumContext::new()?;
+        let point = EcPoint::from_bytes(group, &uncompressed, &mut context)?;
+        EcKey::from_public_key(group, &point)
+    };
+    on_curve().map_err(|_| wrong("the point is not on the curve"))
+}
+
+/// RFC 8471, section 3.3: the signature is r and s, 32 bytes each.
+fn ecdsa(
+    key: &EcKey<openssl::pkey::Public>,
+    input: &[u8],
+    signature: &[u8],
+) -> Result<bool, ErrorStack> {
+    let Some((r, s)) = signature.split_at_checked(32).filter(|(_, s)| s.len() == 32) else {
+        return Ok(false);
+    };
+    let signature =
+        EcdsaSig::from_private_components(BigNum::from_slice(r)?, BigNum::from_slice(s)?)?;
+    let verified = signature.verify(&sha256(input), key)?;
+    if !verified {
+        // What OpenSSL notes of a bad signature, the TLS connection must not take for its own.
+        drop(ErrorStack::get());
+    }
+    Ok(verified)
+}
+
+/// RFC 8471, section 3.2: "the modulus and the public exponent [...] big-endian, with leading zero
+/// bytes omitted"; a key of other than 2048 bits is none of these parameters.
+fn rsa_2048(modulus: &[u8], exponent: &[u8]) -> Result<Rsa<openssl::pkey::Public>, Refusal> {
+    let wrong = |what| Refusal::with_detail(Reason::TokenBindingKey, what);
+    if modulus.len() != 256 || modulus.first().is_none_or(|first| *first < 0x80) {
+        return Err(wrong("the modulus is not of 2048 bits"));
+    }
+    // With an exponent of 1 a signature is its own padded message; a huge one is only slow.
+    let odd = exponent.last().is_some_and(|last| last & 1 == 1);
+    if !odd || exponent == [1] || exponent.first() == Some(&0) || exponent.len() > 8 {
+        return Err(wrong("the exponent is not an odd number of 3 to 2^64-1"));
+    }
+    let key =
+        || Rsa::from_public_components(BigNum::from_slice(modulus)?, BigNum::from_slice(exponent)?);
+    key().map_err(|_| wrong("the key cannot be used"))
+}
+
+fn rsa(
+    key: Rsa<openssl::pkey::Public>,
+    parameters: KeyParameters,
+    input: &[u8],
+    signature: &[u8],
+) -> Result<bool, ErrorStack> {
+    let key = PKey::from_rsa(key)?;
+    let mut verifier = Verifier::new(MessageDigest::sha256(), &key)?;
+    if parameters == KeyParameters::Rsa2048Pss {
+        verifier.set_rsa_padding(Padding::PKCS1_PSS)?;
+        verifier.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+    }
+    verifier.verify_oneshot(signature, input)
+}
