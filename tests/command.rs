@@ -307,8 +307,9 @@ fn a_token_says_what_it_was_asked_to() {
 fn issuing_needs_a_decision_about_binding() {
     let workshop = Workshop::furnished("misuse");
     let issue = |words: &str| workshop.run(issuing(words).trim_end());
-    issue("").misused("--cert <FILE>|--unbound");
+    issue("").misused("--cert <FILE>|--tbh <HASH>|--unbound");
     issue("--cert alice.pem --unbound").misused("cannot be used with");
+    issue("--tbh AAAA").misused("expected a SHA-256 hash in base64url");
     issue("--unbound --lifetime 0s").misused("expected a duration from 1s");
     issue("--unbound --lifetime 60").misused("written with its unit");
     issue("--unbound --claim level").misused("expected a name, = and a value");

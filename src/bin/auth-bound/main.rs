@@ -6,6 +6,7 @@ mod files;
 mod keys;
 mod output;
 mod private_key;
+mod tb;
 mod thumbprint;
 mod time;
 mod token;
@@ -46,6 +47,9 @@ enum Command {
     /// Issue, verify and inspect access tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Make and verify Token Binding messages, and ask servers for something with Token Binding
+    #[command(subcommand)]
+    Tb(tb::Command),
 }
 
 fn main() -> ExitCode {
@@ -63,5 +67,6 @@ fn run(command: &Command) -> Result<(), Fault> {
         Command::Thumbprint(arguments) => thumbprint::print(arguments),
         Command::Keys(command) => keys::run(command),
         Command::Token(command) => token::run(command),
+        Command::Tb(command) => tb::run(command),
     }
 }

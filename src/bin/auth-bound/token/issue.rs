@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use auth_bound::Confirmation;
 use auth_bound::jose::{Algorithm, base64url};
 use auth_bound::token::TokenRequest;
+use auth_bound::{Confirmation, Thumbprint};
 use clap::Args;
 use serde_json::Value;
 
@@ -65,9 +65,17 @@ struct Binding {
     /// The certificate that the token is bound to, in PEM or DER
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
+    /// The hash of the Token Binding ID that the token is bound to (tbh), as `auth-bound tb key id`
+    /// prints it
+    #[arg(long, value_name = "HASH", value_parser = token_binding_hash)]
+    tbh: Option<Thumbprint>,
     /// Bind the token to nothing, so that anybody may use it who has it
     #[arg(long)]
     unbound: bool,
+}
+
+fn token_binding_hash(text: &str) -> Result<Thumbprint, &'static str> {
+    Thumbprint::parse(text).map_err(|_| "expected a SHA-256 hash in base64url, 43 characters")
 }
 
 pub(crate) fn issue(arguments: &Arguments) -> Result<(), Fault> {
@@ -86,6 +94,9 @@ pub(crate) fn issue(arguments: &Arguments) -> Result<(), Fault> {
     if let Some(path) = &arguments.binding.cert {
         let certificate = files::certificate(path)?;
         token = token.bound_to(&Confirmation::certificate(certificate.thumbprint()));
+    }
+    if let Some(hash) = arguments.binding.tbh {
+        token = token.bound_to(&Confirmation::token_binding(hash));
     }
     if let Some(scope) = &arguments.scope {
         token = token.claim("scope", scope.as_str());
