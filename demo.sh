@@ -45,11 +45,11 @@ trap 'exit 130' INT TERM
 
 free_ports() {
     /usr/bin/python3 -c 'import socket
-s = [socket.socket() for _ in range(2)]
+s = [socket.socket() for _ in range(3)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*[x.getsockname()[1] for x in s])'
 }
-read -r port backend <<<"$(free_ports)"
+read -r port bound_port backend <<<"$(free_ports)"
 
 # --- certificates and keys ---
 certificate() { # NAME SUBJECT-ALTERNATIVE-NAME
@@ -59,24 +59,26 @@ certificate() { # NAME SUBJECT-ALTERNATIVE-NAME
 }
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=demo CA" \
     -keyout "$run/ca.key" -out "$run/ca.pem" 2>/dev/null
-certificate server api.example
+certificate server "api.example,DNS:app.example"
 certificate alice alice.example
 certificate bob bob.example
 "$bound" keys new --alg ES256 --out "$run/issuer.pem"
 "$bound" keys jwks "$run/issuer.pem" >"$run/jwks.json"
-token() {
+token() { # SUBJECT BOUND-TO...
     "$bound" token issue --key "$run/issuer.pem" --issuer https://issuer.example --audience https://api.example \
-        --subject alice --scope accounts "$@"
+        --scope accounts --subject "$@"
 }
-token --cert "$run/alice.pem" >"$run/alice.token"
-token --unbound >"$run/unbound.token"
+token alice --cert "$run/alice.pem" >"$run/alice.token"
+token alice --unbound >"$run/unbound.token"
+"$bound" tb key new --out "$run/carol.key"
+read -r _ carol carol_hash <<<"$("$bound" tb key id "$run/carol.key")"
+token carol --tbh "$carol_hash" >"$run/carol.token"
 
-# --- the example configuration, with this place's paths and ports ---
-placed() {
-    sed -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$backend|g" \
-        -e "s|modules/[a-z_]*\.so|$module|" \
-        -e "s|^Listen 443|Listen 127.0.0.1:$port|" -e "s|\*:443|127.0.0.1:$port|" \
-        -e "s|listen 443|listen 127.0.0.1:$port|" "$server-conf/certificate-bound-api.conf"
+# --- the example configurations, with this place's paths and ports ---
+placed() { # EXAMPLE PORT
+    sed -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$backend|g" -e "/^LoadModule/d" \
+        -e "s|^Listen 443|Listen 127.0.0.1:$2|" -e "s|\*:443|127.0.0.1:$2|" \
+        -e "s|listen 443|listen 127.0.0.1:$2|" "$server-conf/$1.conf"
 }
 if [ $server = httpd ]; then
     {
@@ -89,7 +91,9 @@ if [ $server = httpd ]; then
         echo "ErrorLog $run/error.log"
         echo "ServerName localhost"
         [ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
-        placed
+        echo "LoadModule auth_bound_module $module"
+        placed certificate-bound-api "$port"
+        placed token-binding "$bound_port"
     } >"$run/server.conf"
     command=(/usr/sbin/apache2 -DFOREGROUND -f "$run/server.conf")
 else
@@ -101,7 +105,8 @@ else
         echo "http {"
         echo "access_log off;"
         for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $run/$kind;"; done
-        placed
+        placed certificate-bound-api "$port"
+        placed token-binding "$bound_port"
         echo "}"
     } >"$run/server.conf"
     command=(/usr/sbin/nginx -e "$run/error.log" -c "$run/server.conf")
@@ -121,18 +126,19 @@ done
 base=(curl --silent --show-error --cacert "$run/ca.pem" --resolve "api.example:$port:127.0.0.1")
 url=https://api.example:$port/accounts
 failures=0
-visit() { # EXPECTED-STATUS TITLE CURL-ARGUMENTS...
+visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
     local expected=$1 title=$2
     shift 2
     local lines status
     lines=$(wc -l <"$run/error.log")
     echo
     echo "== $title"
-    status=$("${base[@]}" --dump-header "$run/head" --output "$run/body" --write-out '%{http_code}' "$@" "$url")
+    "$@"
+    status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$run/head")
     grep -iE '^(HTTP|www-authenticate)' "$run/head" | tr -d '\r' | sed 's/^/   < /'
     if [ "$status" = 200 ]; then
         echo "   the backend saw:"
-        grep -iE '"(X-User|X-Proof|X-Certificate)"' "$run/body" | sed 's/^ */     /'
+        grep -iE '"(X-User|X-Proof|X-Certificate|.*Token-Binding[^"]*)"' "$run/body" | sed 's/^ */     /' || echo "     no key"
     else
         sed 's/^/   < /' "$run/body"
         tail -n "+$((lines + 1))" "$run/error.log" | grep -oE 'AB[0-9]{4} .*' | sed -E 's/(, client: ).*//; s/^/   log: /' || true
@@ -142,17 +148,46 @@ visit() { # EXPECTED-STATUS TITLE CURL-ARGUMENTS...
         failures=$((failures + 1))
     fi
 }
+call() { "${base[@]}" --dump-header "$run/head" --output "$run/body" "$@" "$url"; }
+# With Token Binding, which curl cannot do.
+bound_url=https://app.example:$bound_port
+tb() { # PATH ARGUMENTS...
+    local path=$1
+    shift
+    "$bound" tb get "$bound_url$path" --ca "$run/ca.pem" --connect "127.0.0.1:$bound_port" --include --show "$@" \
+        >"$run/answer" 2>"$run/shown" || { cat "$run/shown" >&2; exit 1; }
+    sed '/^\r\{0,1\}$/q' "$run/answer" >"$run/head"
+    sed '1,/^\r\{0,1\}$/d' "$run/answer" >"$run/body"
+}
+seen() { # NAME: what the backend saw under it
+    sed -n "s/^ *\"$1\": \"\(.*\)\",\{0,1\}$/\1/p" "$run/body"
+}
 bearer() { echo "Authorization: Bearer $(cat "$run/$1.token")"; }
 alice=(--cert "$run/alice.pem" --key "$run/alice.key")
 bob=(--cert "$run/bob.pem" --key "$run/bob.key")
 
-visit 200 "alice's token with alice's certificate" "${alice[@]}" -H "$(bearer alice)"
-visit 401 "the same token, stolen, with bob's certificate" "${bob[@]}" -H "$(bearer alice)"
-visit 401 "the same token, stolen, without a certificate" -H "$(bearer alice)"
-visit 401 "a token that is bound to nothing" "${alice[@]}" -H "$(bearer unbound)"
-visit 401 "no token" "${alice[@]}"
-visit 200 "alice again, claiming to be somebody else: her headers are removed" "${alice[@]}" -H "$(bearer alice)" \
+chapter() { printf '\n--- %s\n' "$*"; }
+
+chapter "Tokens bound to a certificate"
+visit 200 "alice's token with alice's certificate" call "${alice[@]}" -H "$(bearer alice)"
+visit 401 "the same token, stolen, with bob's certificate" call "${bob[@]}" -H "$(bearer alice)"
+visit 401 "the same token, stolen, without a certificate" call -H "$(bearer alice)"
+visit 401 "a token that is bound to nothing" call "${alice[@]}" -H "$(bearer unbound)"
+visit 401 "no token" call "${alice[@]}"
+visit 200 "alice again, claiming to be somebody else: her headers are removed" call "${alice[@]}" -H "$(bearer alice)" \
     -H 'X-User: root' -H 'X_User: root' -H 'Bound-Sub: root'
+
+chapter "Token Binding: carol has a key and no certificate"
+visit 200 "carol proves her key; the backend gets its ID" tb /ids --key "$run/carol.key"
+[ "$(seen Sec-Provided-Token-Binding-ID)" = "$carol" ] || { echo "   EXPECTED her ID, $carol"; failures=$((failures + 1)); }
+visit 200 "a backend that checks for itself gets her message and the context" tb /context --key "$run/carol.key"
+message=$(seen Sec-Token-Binding) context=$(seen Token-Binding-Context)
+echo "   and checks: $("$bound" tb verify "$message" --context "$context" | head -1)"
+visit 400 "the very same message, captured and sent on another connection" tb /context --message "$message"
+visit 200 "the same from a client without Token Binding: it says nothing there" tb /context --message "$message" --no-token-binding
+visit 400 "and where a key is required" tb /members --no-token-binding
+visit 200 "carol's token, bound to her key" tb /accounts --key "$run/carol.key" --header "$(bearer carol)"
+visit 401 "the same token, stolen, with another key" tb /accounts --header "$(bearer carol)"
 
 echo
 if [ $failures -gt 0 ]; then

@@ -187,16 +187,20 @@ impl Reason {
     /// The scheme that the challenge is for; none where another token would not help.
     #[must_use]
     pub const fn scheme(self) -> Option<Scheme> {
-        match self {
-            Self::DPoPProofMissing => Some(Scheme::DPoP),
+        let of_token_binding = matches!(
+            self,
             Self::TokenBindingRepeated
-            | Self::TokenBindingMalformed
-            | Self::TokenBindingCount
-            | Self::TokenBindingKey
-            | Self::TokenBindingKeyParameters
-            | Self::TokenBindingSignature
-            | Self::TokenBindingRequired => None,
-            _ if matches!(self.status(), 400..=403) => Some(Scheme::Bearer),
+                | Self::TokenBindingMalformed
+                | Self::TokenBindingCount
+                | Self::TokenBindingKey
+                | Self::TokenBindingKeyParameters
+                | Self::TokenBindingSignature
+                | Self::TokenBindingRequired
+        );
+        match self.status() {
+            400..=403 if of_token_binding => None,
+            400..=403 if matches!(self, Self::DPoPProofMissing) => Some(Scheme::DPoP),
+            400..=403 => Some(Scheme::Bearer),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use openssl::memcmp;
-use openssl::sha::sha256;
+use openssl::sha::Sha256;
 
 use crate::jose::base64url;
 
@@ -28,7 +28,28 @@ impl Thumbprint {
     /// The thumbprint of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha256(bytes))
+        // The one-shot function of OpenSSL 3 looks the algorithm up each time.
+        let mut hash = Sha256::new();
+        hash.update(bytes);
+        Self(hash.finish())
+    }
+
+    /// The hash itself.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; LENGTH] {
+        &self.0
+    }
+
+    /// The thumbprint whose bytes these are.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; LENGTH]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of the hash.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; LENGTH] {
+        &self.0
     }
 
     /// Reads the canonical base64url form.

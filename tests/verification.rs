@@ -88,6 +88,7 @@ impl Client {
                 Self::Bob => Some(&WORLD.bob),
                 Self::Nobody => None,
             },
+            ..Possessions::default()
         }
     }
 }

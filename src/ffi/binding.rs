@@ -45,7 +45,9 @@ pub(super) unsafe extern "C" fn client_negotiated(client: *const Client, answer:
     // SAFETY: from `client_new`, alive as long as its connection.
     let Some(client) = (unsafe { at(client) }) else { return };
     // SAFETY: the shim's arrays, alive for the call.
-    let (answer, ekm) = unsafe { (answer.bytes(), ekm.bytes()) };
+    let answer = unsafe { answer.bytes() };
+    // SAFETY: as above.
+    let ekm = unsafe { ekm.bytes() };
     let context = guard(|| {
         let ekm = Ekm(ekm.try_into().ok()?);
         Parameters::of_own_answer(answer).map(|parameters| Context { parameters, ekm })

@@ -12,7 +12,6 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::PKey;
 use openssl::rsa::{Padding, Rsa};
-use openssl::sha::sha256;
 use openssl::sign::{RsaPssSaltlen, Verifier};
 
 use crate::jose::base64url;
@@ -210,7 +209,7 @@ fn ecdsa(
     };
     let signature =
         EcdsaSig::from_private_components(BigNum::from_slice(r)?, BigNum::from_slice(s)?)?;
-    let verified = signature.verify(&sha256(input), key)?;
+    let verified = signature.verify(Thumbprint::of(input).bytes(), key)?;
     if !verified {
         // What OpenSSL notes of a bad signature, the TLS connection must not take for its own.
         drop(ErrorStack::get());
