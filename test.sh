@@ -22,6 +22,8 @@ need_to_run nginx
 need /usr/lib/python3/dist-packages/pytest python3-pytest "runs the scenarios"
 need /usr/lib/python3/dist-packages/cryptography python3-cryptography "makes the scenarios' tokens"
 need /usr/lib/python3/dist-packages/grpc python3-grpcio "calls through NGINX with gRPC"
+need /usr/lib/python3/dist-packages/h2 python3-h2 "speaks HTTP/2 to the servers"
+need /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc "logs in beside the module"
 need valgrind valgrind "looks for leaks"
 need nm binutils "lists exported symbols"
 install_needed

@@ -17,6 +17,7 @@ CASES = [
     for kind in KINDS
     for path in sorted((ROOT / f"{kind.artifact_folder}-conf").glob("*.conf"))
 ]
+ONE_SERVER = {"openid-connect.conf": "mod_auth_openidc is httpd's"}
 SMALLEST = World.parse(
     {
         "realm": "test",
@@ -36,6 +37,7 @@ def placed(text: str, site: Site) -> str:
         r"/etc/auth-bound/server\.key": str(pki.server.key),
         r"/etc/auth-bound/jwks\.json": site.fill("{jwks:sound}"),
         r"(?m)^LoadModule auth_bound_module .*$": "",
+        r"modules/mod_auth_openidc\.so": "/usr/lib/apache2/modules/mod_auth_openidc.so",
         r"(?m)^Listen 443$": "",
         r"\*:443": f"127.0.0.1:{port}",
         r"listen 443": f"listen 127.0.0.1:{port}",
@@ -67,7 +69,7 @@ def test_example_is_read(around, server_kind, path):
 
 @pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "httpd-conf").glob("*.conf")))
 def test_both_servers_have_each_example(name):
-    assert (ROOT / "nginx-conf" / name).exists()
+    assert (ROOT / "nginx-conf" / name).exists() != (name in ONE_SERVER)
 
 
 def test_the_documentation_names_no_directive_that_is_not_there():

@@ -1,12 +1,14 @@
 """The application behind the servers: it answers with what it was sent."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Backend:
-    """Plain HTTP on loopback. `/slow...` answers after a moment, so that requests overlap."""
+    """Plain HTTP on loopback. `/slow...` answers after a moment, so that requests overlap;
+    `.../answers/302` answers with that status."""
 
     def __init__(self):
         self.requests = 0
@@ -46,7 +48,10 @@ class _Echo(BaseHTTPRequestHandler):
             "body": body.decode("latin-1"),
         }
         content = json.dumps(seen).encode()
-        self.send_response(200)
+        asked = re.search(r"/answers/(\d{3})", self.path)
+        self.send_response(int(asked[1]) if asked else 200)
+        if asked and asked[1].startswith("3"):
+            self.send_header("Location", "/elsewhere")
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -95,9 +95,10 @@ LimitRequestLine 262144
             f'  RequestHeader set X-Env-{variable} "%{{{variable}}}e" env={variable}\n'
             for variable in world.exported
         )
-        return f"""
-Listen 127.0.0.1:{address.port}
+        listen = "" if host.beside else f"\nListen 127.0.0.1:{address.port}"
+        return f"""{listen}
 <VirtualHost 127.0.0.1:{address.port}>
+  ServerName {host.name}
 {self._tls(host)}{directives(site.host_words(host), directive, "", "  ")}{exported}\
   RequestHeader set X-Env-REMOTE_USER "expr=%{{REMOTE_USER}}" "expr=-n %{{REMOTE_USER}}"
 {site.fill(host.httpd)}

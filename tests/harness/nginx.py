@@ -13,6 +13,11 @@ def directive(word: str) -> str:
     return "bound_" + word.replace("-", "_")
 
 
+def variable(name: str) -> str:
+    """NGINX's name for what is exported under this one."""
+    return name.lower().replace("-", "_")
+
+
 class Nginx(Server):
     name = "nginx"
     artifact_folder = "nginx"
@@ -56,7 +61,7 @@ http {{
 """
 
     def _access_log(self) -> str:
-        members = "".join(f', "{name}": "${name.lower()}"' for name in self.site.world.exported)
+        members = "".join(f', "{name}": "${variable(name)}"' for name in self.site.world.exported)
         line = f'{{"scenario": "$http_x_scenario", "user": "$remote_user"{members}}}'
         return f"  log_format scenario escape=json '{line}';\n  access_log {self.site.folder}/access.log scenario;\n"
 
@@ -64,13 +69,13 @@ http {{
         site, world = self.site, self.site.world
         address = site.addresses[name]
         exported = "".join(
-            f"    proxy_set_header X-Env-{variable} ${variable.lower()};\n"
-            for variable in world.exported
+            f"    proxy_set_header X-Env-{name} ${variable(name)};\n"
+            for name in world.exported
         )
         return f"""
   server {{
     listen 127.0.0.1:{address.port}{" ssl http2" if address.tls else ""};
-    server_name localhost;
+    server_name {host.name};
     proxy_http_version 1.1;
 {self._tls(host)}{directives(site.host_words(host), directive, ";", "    ")}{exported}\
     proxy_set_header X-Env-REMOTE_USER $remote_user;

@@ -74,7 +74,11 @@ class Pki:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if addresses:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+            names = [
+                x509.DNSName("localhost"),
+                x509.DNSName("*.test.example"),
+                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+            ]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(issuer_key, hashes.SHA256())
 

@@ -30,7 +30,10 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Step:
-    """One request. Steps that name the same `connection` share it."""
+    """One request. Steps that name the same `connection` share it.
+
+    `token_binding` is a `Presentation`; with it, the tests' own TLS client is used.
+    """
 
     at: str
     expect: Expectation
@@ -39,6 +42,7 @@ class Step:
     connection: str = ""
     method: str = "GET"
     body: str = ""
+    token_binding: dict | None = None
     authorization: str | list = "Bearer {token}"
     headers: list = field(default_factory=list)
     wait: float = 0

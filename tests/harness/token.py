@@ -18,6 +18,7 @@ _TEXTS = {
     "byte": lambda digits: bytes.fromhex(digits).decode("utf-8", "surrogateescape"),
     "cookies": lambda count: "; ".join(f"c{number}=v" for number in range(int(count))),
     "dots": lambda count: "." * int(count),
+    "zeros": lambda count: "A" * int(count),  # base64url
     "nested": lambda depth: "[" * int(depth) + "]" * int(depth),
 }
 
@@ -97,15 +98,19 @@ class Mint:
             return int(time.time()) + (float(offset) if "." in offset else int(offset))
         if name in _TEXTS:
             return _TEXTS[name](argument)
-        if name in self._places:
-            return self._places[name](*([argument] if argument else []))
-        text = {
+        text = self._of_place(name, argument) if name in self._places else self._of_client(name, argument)
+        return base64url.misform(text, found["form"]) if found["form"] else text
+
+    def _of_place(self, name: str, argument: str | None):
+        return self._places[name](*([argument] if argument else []))
+
+    def _of_client(self, name: str, client: str) -> str:
+        return {
             "x5t": lambda identity: base64url.encode(identity.sha256()),
             "x5t-sha1": lambda identity: base64url.encode(identity.sha1()),
             "x5t-hex": lambda identity: identity.sha256().hex(),
             "der": lambda identity: base64.b64encode(identity.der).decode(),
-        }[name](self._clients[argument])
-        return base64url.misform(text, found["form"]) if found["form"] else text
+        }[name](self._clients[client])
 
     def _header(self, recipe: Recipe) -> bytes:
         header = {"typ": "at+jwt", "alg": recipe.alg, "kid": self._key(recipe)}

@@ -5,6 +5,7 @@ import re
 import time
 from http.client import HTTPException
 
+from .bound_client import BoundConnection, Presentation, presentation
 from .client import Answer, Connection, Http2, tls_context
 from .scenario import REFUSALS, Expectation, Scenario, Step
 from .server import Server
@@ -26,6 +27,7 @@ class Visit:
         self._mint = server.site.mint
         self._token = self._mint.token(scenario.token)
         self._connections = {}
+        self._now = {}  # placeholders that only this request's connection fills
         self.complaints = []
 
     def run(self):
@@ -71,10 +73,16 @@ class Visit:
     def _fill(self, text: str) -> str:
         return self._mint.fill(text.replace("{token}", self._token))
 
+    def _told(self, values: dict) -> dict:
+        """What the server has to tell others, with the placeholders that only a connection fills."""
+        return self._mint.fill({name: self._now.get(value, value) for name, value in values.items()})
+
     def _request(self, step: Step, headers: list) -> Answer:
         address = self._server.site.addresses[step.host]
         client = self._around.pki.clients.get(step.certificate)
         request = (step.method, self._fill(step.at), headers, self._fill(step.body).encode())
+        if step.token_binding is not None:
+            return self._bound_request(step, client, request)
         if self._protocol == "h2":
             return Http2(address, self._around.pki.ca, client).request(*request)
         context = tls_context(self._around.pki.ca, client)
@@ -84,6 +92,28 @@ class Visit:
         if step.connection not in self._connections:
             self._connections[step.connection] = Connection(address, context)
         return self._connections[step.connection].request(*request)
+
+    def _bound_request(self, step: Step, client, request) -> Answer:
+        """By the client that can offer Token Binding."""
+        presented = presentation(step.token_binding)
+        connect = lambda: BoundConnection(
+            self._server, step.host, self._protocol, identity=client, **presented.hello()
+        )
+        if not step.connection:
+            with connect() as connection:
+                return self._present(connection, presented, request)
+        if step.connection not in self._connections:
+            self._connections[step.connection] = connect()
+        return self._present(self._connections[step.connection], presented, request)
+
+    def _present(self, connection: BoundConnection, presented: Presentation, request) -> Answer:
+        fields = [(name, self._mint.fill(value)) for name, value in presented.fields(connection)]
+        self._now = {
+            "{token-binding-context}": connection.context,
+            "{sec-token-binding}": ", ".join(value for _, value in fields),
+        }
+        method, path, headers, body = request
+        return connection.request(method, path, [*headers, *fields], body)
 
     def _check_refusal(self, step: Step, answer: Answer, reached: int):
         expect, refusal = step.expect, REFUSALS[step.expect.refused]
@@ -106,7 +136,7 @@ class Visit:
 
     def _check_challenge(self, answer: Answer, expect: Expectation, refusal: dict):
         challenges = answer.all("WWW-Authenticate")
-        if refusal["status"] >= 500:
+        if refusal["status"] >= 500 or refusal.get("scheme") == "none":
             return self._expect("challenges", challenges, [])
         if len(challenges) != 1 or not _CHALLENGE.fullmatch(challenges[0]):
             return self._complain(f"not one well-formed challenge: {challenges}")
@@ -123,7 +153,7 @@ class Visit:
 
     def _check_seen(self, step: Step, answer: Answer):
         """What the backend, or the CGI program, was sent."""
-        expect, fill = step.expect, self._mint.fill
+        expect, fill = step.expect, self._told
         if not (expect.env or expect.env_absent or expect.sees or expect.sees_not):
             return
         headers, variables = _seen(answer)
@@ -155,7 +185,7 @@ class Visit:
             self._complain(f"unexpected in the error log: {text}")
 
     def _check_access_log(self, mark: str, expect: Expectation):
-        wanted = {"BOUND_REFUSAL": expect.refused or "-", **expect.logged}
+        wanted = {"BOUND_REFUSAL": expect.refused or "-", **self._told(expect.logged)}
         logged = self._logged(mark)
         for name, value in wanted.items():
             self._expect(f"{name} in the access log", logged.get(name) or "-", value)

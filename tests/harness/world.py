@@ -12,20 +12,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from . import base64url, keyserver, table
+from . import base64url, keyserver, table, token_binding
 from .backend import Backend
 from .client import Address
 from .keys import Keys
 from .keyserver import KeyServer
+from .openid_provider import OpenIdProvider
 from .pki import Pki
 from .token import Mint
 
 
 @dataclass(frozen=True)
 class Host:
-    """A virtual host. `certificates` is httpd's and NGINX's common word, or none without TLS."""
+    """A virtual host. `certificates` is httpd's and NGINX's common word, or none without TLS.
+
+    It has an address of its own, or is one more name at the address of the host it is `beside`.
+    """
 
     certificates: str | None = None
+    name: str = "localhost"
+    beside: str = ""
     bare: bool = False  # true: neither the directives nor the locations of the world's other hosts
     set: dict = field(default_factory=dict)
     httpd: str = ""
@@ -83,6 +89,7 @@ class Surroundings:
         self.folder.chmod(0o755)  # the servers' workers run as another user
         self.pki = Pki(self.folder / "pki")
         self.keys = Keys()
+        self.binding_keys = token_binding.Keys()
         self.backend = Backend()
 
     def close(self):
@@ -98,11 +105,9 @@ class Site:
         self.around = around
         self.folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=around.folder))
         self.folder.chmod(0o755)
-        self.addresses = {
-            host: Address(port, world.hosts[host].certificates is not None)
-            for host, port in zip(world.hosts, _free_ports(len(world.hosts)))
-        }
+        self.addresses = _addresses(world.hosts)
         self._key_servers = []
+        self._providers = []
         self._behaviours = {}
         self.mint = Mint(around.keys, around.pki.clients, self._places())
         self.document_root.mkdir()
@@ -117,7 +122,7 @@ class Site:
                 page.write_text(f"the page of {location.path}\n")
 
     def close(self):
-        for server in self._key_servers:
+        for server in self._key_servers + self._providers:
             server.stop()
 
     @cached_property
@@ -131,6 +136,12 @@ class Site:
     @cached_property
     def untrusted_key_server(self) -> KeyServer:
         return self._open_key_server(self.around.pki.clients["self-signed"])
+
+    @cached_property
+    def openid_provider(self) -> OpenIdProvider:
+        provider = OpenIdProvider(self.around.keys)
+        self._providers.append(provider)
+        return provider
 
     @property
     def document_root(self) -> Path:
@@ -192,13 +203,25 @@ class Site:
             "key-server": lambda: self.key_server.url(),
             "tls-key-server": lambda: self.tls_key_server.url(),
             "untrusted-key-server": lambda: self.untrusted_key_server.url(),
+            "openid-provider": lambda: self.openid_provider.url(),
             "closed-port": lambda: _free_ports(1)[0],
             "ca": lambda: self.around.pki.ca.certificate,
             "folder": lambda: self.folder,
             "document-root": lambda: self.document_root,
             "backend": lambda: f"http://127.0.0.1:{self.around.backend.port}",
+            "tbh": lambda key: self.around.binding_keys[key].tbh,
+            "token-binding-id": lambda key: self.around.binding_keys[key].encoded,
             "modulus": lambda bits: base64url.number(random.getrandbits(int(bits)) | 1),
         }
+
+
+def _addresses(hosts: dict) -> dict:
+    own = [name for name, host in hosts.items() if not host.beside]
+    ports = dict(zip(own, _free_ports(len(own))))
+    return {
+        name: Address(ports[host.beside or name], host.certificates is not None)
+        for name, host in hosts.items()
+    }
 
 
 def _free_ports(count: int) -> list:
