@@ -44,6 +44,8 @@ pub mod challenge;
 #[forbid(unsafe_code)]
 mod confirmation;
 #[forbid(unsafe_code)]
+pub mod cookie;
+#[forbid(unsafe_code)]
 mod credentials;
 #[forbid(unsafe_code)]
 pub mod decide;

@@ -67,14 +67,21 @@ pub(crate) fn key_set(path: &Path) -> Result<KeySet, Fault> {
 
 /// The token in the argument or, where that is `-` or absent, on standard input.
 pub(crate) fn token(argument: Option<&str>) -> Result<String, Fault> {
+    word(argument, "token")
+}
+
+/// The `noun` in the argument or, where that is `-` or absent, on standard input.
+pub(crate) fn word(argument: Option<&str>, noun: &str) -> Result<String, Fault> {
     let text = match argument {
-        Some(token) if token != "-" => token.to_owned(),
+        Some(text) if text != "-" => text.to_owned(),
         None if io::stdin().is_terminal() => String::new(),
         Some(_) | None => String::from_utf8(read(Path::new("-"))?)
             .map_err(|_| Fault::new("standard input is not text"))?,
     };
     match text.trim() {
-        "" => Err(Fault::new("no token: give it as the argument or on standard input")),
-        token => Ok(token.to_owned()),
+        "" => {
+            Err(Fault::new(format_args!("no {noun}: give it as the argument or on standard input")))
+        }
+        word => Ok(word.to_owned()),
     }
 }

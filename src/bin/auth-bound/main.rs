@@ -1,11 +1,14 @@
 //! `auth-bound`: what an operator needs besides the module. Keys, tokens bound to a certificate,
 //! and an answer to the question why a token is refused.
 
+mod cookie;
 mod fault;
 mod files;
 mod keys;
 mod output;
+mod page;
 mod private_key;
+mod secret;
 mod tb;
 mod thumbprint;
 mod time;
@@ -50,6 +53,12 @@ enum Command {
     /// Make and verify Token Binding messages, and ask servers for something with Token Binding
     #[command(subcommand)]
     Tb(tb::Command),
+    /// Make secrets to seal cookies with
+    #[command(subcommand)]
+    Secret(secret::Command),
+    /// Seal, open and inspect bound cookies
+    #[command(subcommand)]
+    Cookie(cookie::Command),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +77,7 @@ fn run(command: &Command) -> Result<(), Fault> {
         Command::Keys(command) => keys::run(command),
         Command::Token(command) => token::run(command),
         Command::Tb(command) => tb::run(command),
+        Command::Secret(command) => secret::run(command),
+        Command::Cookie(command) => cookie::run(command),
     }
 }

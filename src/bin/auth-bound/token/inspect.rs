@@ -13,6 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use crate::fault::Fault;
+use crate::page::Page;
 use crate::{files, output, time, words};
 
 #[derive(Args, Debug)]
@@ -59,25 +60,7 @@ pub(crate) fn inspect(arguments: &Arguments) -> Result<(), Fault> {
     let issuer = claims.as_ref().ok().and_then(|claims| claims.get("iss"));
     let issuer = issuer.and_then(Value::as_str);
     page.section("checks", checks(arguments, &token, issuer, now)?);
-    output::print(page.0.trim_end())
-}
-
-/// Lines under headings.
-#[derive(Default)]
-struct Page(String);
-
-impl Page {
-    fn section(&mut self, heading: &str, texts: impl IntoIterator<Item = String>) {
-        self.0.push_str(heading);
-        self.0.push('\n');
-        for text in texts {
-            for line in text.lines() {
-                self.0.push_str("  ");
-                self.0.push_str(line);
-                self.0.push('\n');
-            }
-        }
-    }
+    output::print(page.text())
 }
 
 /// One part of the token as JSON, or why it is none.
