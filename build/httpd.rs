@@ -20,6 +20,7 @@ pub(crate) fn build() {
     {
         build.include(directory);
     }
+    build.file("c_shim/httpd_request.c").file("c_shim/httpd_cookies.c");
     build.compile("auth_bound_shim");
     println!("cargo:rustc-link-lib=dylib=ssl");
     println!("cargo:rustc-link-lib=dylib=crypto");

@@ -26,7 +26,10 @@ pub(crate) fn build() {
         panic!("{} is not configured; run its configure with --with-compat", configured.display());
     }
     let mut build = shim("nginx");
-    build.file("c_shim/nginx_request.c").file("c_shim/nginx_variables.c");
+    build
+        .file("c_shim/nginx_request.c")
+        .file("c_shim/nginx_variables.c")
+        .file("c_shim/nginx_cookies.c");
     let folders = [
         "core",
         "event",

@@ -22,6 +22,8 @@ typedef struct ab_scope ab_scope;                 /* the directives of one secti
 typedef struct ab_process ab_process;             /* a process that serves requests: cache, threads */
 typedef struct ab_client ab_client;               /* what one connection proved */
 typedef struct ab_binding ab_binding;             /* what one request proved by Token Binding */
+typedef struct ab_cookies ab_cookies;             /* the protected cookies of one request */
+typedef struct ab_sealed ab_sealed;               /* those of its response */
 typedef struct ab_decision ab_decision;           /* the decision about one request */
 typedef struct ab_requirement ab_requirement;     /* one Require line */
 
@@ -35,6 +37,14 @@ typedef struct {
     const char *name;
     const char *value;
 } ab_effect;
+
+/* What a request asks for, and who asks. */
+typedef struct {
+    const ab_client *client;
+    const ab_binding *binding;
+    ab_text host; /* with or without a port */
+    ab_text path; /* as it was sent, without the query */
+} ab_visit;
 
 /* Writes a line to the server's log; called from threads of the core too. */
 typedef void ab_log(void *server, uint32_t level, const char *line);
@@ -62,6 +72,11 @@ typedef struct {
     /* NULL if there can be a place where tokens are checked, all scopes taken together (for httpd,
      * which settles only at a request which of them apply), or what is missing everywhere. */
     const char *(*configuration_complete)(ab_configuration *);
+    /* NULL if there is a secret for the cookies that this scope protects, or without a scope for any
+     * of them; or what is missing (as for scope_set). */
+    const char *(*cookies_complete)(ab_configuration *, ab_scope *);
+    /* Whether the scope protects cookies. */
+    int (*scope_protects)(ab_configuration *, ab_scope *);
     /* Ends the reading: the names to strip are known. NULL, or what is wrong (as for scope_set). */
     const char *(*configuration_settle)(ab_configuration *);
     /* The memory of issuers' keys that the processes share, as a file descriptor: `inherited` of an
@@ -110,6 +125,28 @@ typedef struct {
     int (*binding_response)(ab_configuration *, ab_scope *, const ab_binding *, int status, ab_effect *);
     /* Whether that is enough for this scope: 1, or 0 as in binding_verify. */
     int (*binding_suffices)(ab_configuration *, ab_scope *, const ab_binding *, ab_decision **refusal);
+
+    /* Opens the cookies of a request; `headers` are its Cookie headers. 1: the request goes on, and
+     * *cookies, unless it was left alone, is what came of them. 0: it is refused as in
+     * binding_verify; *cookies may be set all the same. */
+    int (*cookies_open)(ab_configuration *, ab_scope *, const ab_visit *, const ab_text *headers, size_t count,
+                        ab_cookies **cookies, ab_decision **refusal);
+    void (*cookies_free)(ab_cookies *);
+    /* What becomes of a Cookie header: 0, it stays; 1, it gets *value; negative, it goes. */
+    int (*cookies_header)(const ab_cookies *, size_t index, ab_text *value);
+    /* What they export; 0 when there is no more. */
+    int (*cookies_effect)(const ab_cookies *, size_t index, ab_effect *);
+    /* What is to be logged; NULL when there is no more. */
+    const char *(*cookies_line)(const ab_cookies *, size_t index, uint32_t *level);
+    /* Seals the cookies of a response; `headers` are all of its Set-Cookie headers, `before` came of
+     * the request. 1: they stay, or are replaced by *sealed if that was set. 0: it failed, and none
+     * of them may leave. */
+    int (*cookies_seal)(ab_configuration *, ab_scope *, const ab_visit *, const ab_cookies *before, const ab_text *headers,
+                        size_t count, ab_sealed **sealed);
+    void (*sealed_free)(ab_sealed *);
+    /* The headers in their order, and what is to be logged. Without data, or NULL, there is no more. */
+    ab_text (*sealed_header)(const ab_sealed *, size_t index);
+    const char *(*sealed_line)(const ab_sealed *, size_t index, uint32_t *level);
 
     /* Decides about a request. Never NULL but when memory or the core fails: refuse with 500. */
     ab_decision *(*decide)(ab_process *, ab_configuration *, ab_scope *, ab_client *, const ab_binding *,

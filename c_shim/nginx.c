@@ -135,6 +135,14 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
         own->file = around->file;
         own->line = around->line;
     }
+    const char *missing = core->cookies_complete(http->configuration, own->scope);
+    if (missing) {
+        ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
+        ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_cookie: %s; for location \"%V\" of server \"%V\" in %s:%ui", missing,
+                      &place->name, &server->server_name, server->file_name, server->line);
+        return NGX_CONF_ERROR;
+    }
     own->access = core->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
 }

@@ -62,6 +62,25 @@ ab_client *ab_client_of(ngx_http_request_t *r);
 /* What the request has proved by Token Binding, or NULL. */
 ab_binding *ab_binding_of(ngx_http_request_t *r);
 
+/* What came of the request's cookies, or NULL. */
+ab_cookies *ab_cookies_of(ngx_http_request_t *r);
+
+/* Opens the request's cookies where they have not been opened. NGX_DECLINED; NGX_ABORT with a refusal,
+ * which is the caller's; or a status. */
+ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal);
+
+/* Seals the response's cookies. */
+ngx_int_t ab_seal_cookies(ngx_http_request_t *r);
+
+/* Takes the headers out of the request that `is_one` says. */
+ngx_int_t ab_remove_headers(ngx_http_request_t *r, ngx_uint_t (*is_one)(ngx_http_request_t *, const ngx_table_elt_t *));
+
+/* Adds a header. Name and value live as long as the request. */
+ngx_table_elt_t *ab_add_header(ngx_http_request_t *r, ngx_list_t *list, ngx_str_t name, ngx_str_t value);
+
+/* The values of all headers of a list by a name in lower case; NULL if memory ran out. */
+ngx_array_t *ab_values(ngx_http_request_t *r, ngx_list_t *list, const ngx_str_t *name);
+
 /* The decision that stands for the request now, or NULL. */
 ab_decision *ab_decision_of(ngx_http_request_t *r);
 

@@ -51,20 +51,18 @@ ab_client *ab_client_of(ngx_http_request_t *r)
 
 /* --- headers --- */
 
-/* Takes our names out of the request's headers. NGINX sends the list to backends as it is, so it
- * is not enough to mark a header; and NGINX keeps pointers to headers, so none may move. Therefore
- * the list is cut in two around each. */
-static ngx_int_t strip(ngx_http_request_t *r)
+/* NGINX sends the list to backends as it is, so it is not enough to mark a header; and NGINX keeps
+ * pointers to headers, so none may move. Therefore the list is cut in two around each. */
+ngx_int_t ab_remove_headers(ngx_http_request_t *r, ngx_uint_t (*is_one)(ngx_http_request_t *, const ngx_table_elt_t *))
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ngx_list_t *list = &r->headers_in.headers;
     ngx_list_part_t *part, *behind;
-    ngx_uint_t stripped = 0;
+    ngx_uint_t removed = 0;
 
     for (part = &list->part; part; part = part->next) {
         ngx_table_elt_t *headers = part->elts;
         for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!core->strips(http->configuration, (char *)headers[i].key.data, headers[i].key.len))
+            if (!is_one(r, &headers[i]))
                 continue;
             behind = ngx_palloc(r->pool, sizeof(*behind));
             if (!behind)
@@ -77,10 +75,10 @@ static ngx_int_t strip(ngx_http_request_t *r)
             /* For whoever has a pointer to it. */
             headers[i].hash = 0;
             ngx_str_set(&headers[i].value, "");
-            stripped = 1;
+            removed = 1;
         }
     }
-    if (!stripped)
+    if (!removed)
         return NGX_OK;
     /* NGINX's loops expect no empty part but the first. */
     for (part = &list->part; part->next;) {
@@ -95,21 +93,52 @@ static ngx_int_t strip(ngx_http_request_t *r)
     return NGX_OK;
 }
 
-static ngx_int_t add_header(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
+static ngx_uint_t is_ours(ngx_http_request_t *r, const ngx_table_elt_t *header)
 {
-    ngx_str_t name = {ngx_strlen(effect->name), (u_char *)effect->name};
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    return core->strips(http->configuration, (char *)header->key.data, header->key.len) != 0;
+}
+
+ngx_table_elt_t *ab_add_header(ngx_http_request_t *r, ngx_list_t *list, ngx_str_t name, ngx_str_t value)
+{
     u_char *lowcase = ngx_pnalloc(r->pool, name.len);
     ngx_table_elt_t *header = lowcase ? ngx_list_push(list) : NULL;
 
     if (!header)
-        return NGX_ERROR;
+        return NULL;
     ngx_memzero(header, sizeof(*header)); /* since 1.23 there is also a link to the next of a name */
     header->hash = ngx_hash_strlow(lowcase, name.data, name.len);
     header->lowcase_key = lowcase;
     header->key = name;
-    header->value.len = ngx_strlen(effect->value);
-    header->value.data = (u_char *)effect->value;
-    return NGX_OK;
+    header->value = value;
+    return header;
+}
+
+static ngx_int_t add_header(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
+{
+    ngx_str_t name = {ngx_strlen(effect->name), (u_char *)effect->name};
+    ngx_str_t value = {ngx_strlen(effect->value), (u_char *)effect->value};
+    return ab_add_header(r, list, name, value) ? NGX_OK : NGX_ERROR;
+}
+
+ngx_array_t *ab_values(ngx_http_request_t *r, ngx_list_t *list, const ngx_str_t *name)
+{
+    ngx_array_t *values = ngx_array_create(r->pool, 1, sizeof(ab_text));
+
+    for (ngx_list_part_t *part = &list->part; values && part; part = part->next) {
+        ngx_table_elt_t *headers = part->elts;
+        for (ngx_uint_t i = 0; i < part->nelts; i++) {
+            if (!headers[i].hash || headers[i].key.len != name->len ||
+                ngx_strncasecmp(headers[i].key.data, name->data, name->len) != 0)
+                continue;
+            ab_text *value = ngx_array_push(values);
+            if (!value)
+                return NULL;
+            value->data = (char *)headers[i].value.data;
+            value->size = headers[i].value.len;
+        }
+    }
+    return values;
 }
 
 /* A request header that the location asks for whatever is decided: of the client's certificate,
@@ -136,7 +165,7 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
 {
     ab_effect effect;
 
-    if (strip(r) != NGX_OK)
+    if (ab_remove_headers(r, is_ours) != NGX_OK)
         return NGX_ERROR;
     for (size_t i = 0; client_header(r, i, &effect); i++)
         if (add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
@@ -158,26 +187,6 @@ ab_binding *ab_binding_of(ngx_http_request_t *r)
     while (kept && kept->handler != free_binding)
         kept = kept->next;
     return kept ? *(ab_binding **)kept->data : NULL;
-}
-
-/* The values of all headers of a name, in lower case; NULL if memory ran out. */
-static ngx_array_t *values_of(ngx_http_request_t *r, const ngx_str_t *name)
-{
-    ngx_array_t *values = ngx_array_create(r->pool, 1, sizeof(ab_text));
-
-    for (ngx_list_part_t *part = &r->headers_in.headers.part; values && part; part = part->next) {
-        ngx_table_elt_t *headers = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (headers[i].key.len != name->len || ngx_strncmp(headers[i].lowcase_key, name->data, name->len) != 0)
-                continue;
-            ab_text *value = ngx_array_push(values);
-            if (!value)
-                return NULL;
-            value->data = (char *)headers[i].value.data;
-            value->size = headers[i].value.len;
-        }
-    }
-    return values;
 }
 
 /* --- the decision --- */
@@ -351,11 +360,11 @@ static ngx_int_t read_request(ngx_http_request_t *r)
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_client *client = ab_client_of(r);
-    ngx_array_t *messages = client ? values_of(r, &name) : NULL;
+    ngx_array_t *messages = client ? ab_values(r, &r->headers_in.headers, &name) : NULL;
     ab_binding *binding = NULL;
     ab_decision *refusal = NULL;
 
-    if (strip(r) != NGX_OK || (client && !messages))
+    if (ab_remove_headers(r, is_ours) != NGX_OK || (client && !messages))
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (!client)
         return NGX_DECLINED;
@@ -379,14 +388,16 @@ static ngx_int_t export_client(ngx_http_request_t *r)
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_decision *refusal = NULL;
-    ab_effect effect;
 
+    ngx_int_t status = ab_open_cookies(r, &refusal);
+    if (status != NGX_DECLINED)
+        return status == NGX_ABORT ? refuse_by(r, refusal) : status;
     if (r != r->main)
         return NGX_DECLINED;
     if (!core->binding_suffices(http->configuration, place->scope, ab_binding_of(r), &refusal))
         return refuse_by(r, refusal);
-    if (!client_header(r, 0, &effect))
-        return NGX_DECLINED;
+    /* Always: what an earlier location set, or came in with a request that NGINX refused before the
+     * phases and sends to an error page, must not stay. */
     return export_headers(r, ab_decision_of(r)) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
@@ -452,6 +463,8 @@ static ngx_int_t add_response_headers(ngx_http_request_t *r)
     if (r == r->main &&
         core->binding_response(http->configuration, place->scope, ab_binding_of(r), (int)r->headers_out.status, &effect) &&
         add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
+        return NGX_ERROR;
+    if (r == r->main && ab_seal_cookies(r) != NGX_OK)
         return NGX_ERROR;
     return next_header_filter(r);
 }

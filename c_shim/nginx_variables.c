@@ -35,6 +35,10 @@ static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_st
     for (size_t i = 0; core->binding_configured(http->configuration, place->scope, binding, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
+    const ab_cookies *cookies = ab_cookies_of(r);
+    for (size_t i = 0; core->cookies_effect(cookies, i, &effect); i++)
+        if (is(&effect, target, name))
+            return effect.value;
     const ab_client *client = ab_client_of(r);
     for (size_t i = 0; core->client_effect(client, i, &effect); i++)
         if (is(&effect, target, name))
@@ -99,6 +103,7 @@ ngx_int_t ab_add_variables(ngx_conf_t *cf)
 {
     static ngx_str_t names[] = {
 #define AB_VARIABLE(name) ngx_string(name),
+#define AB_HEADER(name)
 #include "exports.def"
     };
     static ngx_str_t claims = ngx_string("bound_claim_"), user = ngx_string("remote_user");

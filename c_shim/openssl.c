@@ -71,6 +71,9 @@ static int give_answer(SSL *ssl, unsigned int type, unsigned int context, const 
     /* RFC 8472, section 3: "MUST NOT negotiate" without these two. */
     if (SSL_version(ssl) < TLS1_3_VERSION && (!tls->extended || !SSL_get_secure_renegotiation_support(ssl)))
         return 0;
+    /* A renegotiation can go on with Token Binding, but not begin with it. */
+    if (tls->answers != SSL_num_renegotiations(ssl))
+        return 0;
     /* draft-ietf-tokbind-tls13-03, section 3: not together on one connection. */
     if (SSL_get_early_data_status(ssl) == SSL_EARLY_DATA_ACCEPTED)
         return 0;

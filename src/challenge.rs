@@ -1,5 +1,6 @@
 //! How a refusal is told to the client: one challenge, a short JSON body, headers.
 
+use crate::directive::value::CookieRefusal;
 use crate::effect::{Effect, Target};
 use crate::export;
 use crate::jose::Algorithm;
@@ -35,6 +36,15 @@ pub fn effects(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Vec
     let mut effects = vec![export::of_refusal(reason), header("Cache-Control", "no-store")];
     if let Some(scheme) = reason.scheme() {
         effects.push(header("WWW-Authenticate", &challenge(scheme, reason, policy, context)));
+    }
+    if reason == Reason::CookieRefused {
+        // RFC 9110, section 15.5.2, wants a challenge, and this is what the field calls it.
+        effects.push(header("WWW-Authenticate", "Cookie"));
+    }
+    if let CookieRefusal::Redirect(target) = &policy.settings().cookie_refusal
+        && reason == Reason::CookieRedirected
+    {
+        effects.push(header("Location", target));
     }
     if let Some(seconds) = context.retry_after {
         effects.push(header("Retry-After", &seconds.to_string()));

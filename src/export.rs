@@ -7,20 +7,23 @@ use std::ffi::CStr;
 
 use serde_json::Value;
 
+use crate::cookie::CookieOutcome;
 use crate::directive::Settings;
 use crate::effect::{Effect, Target};
 use crate::proof::{ClientCertificate, ProvedId, TokenBindings};
 use crate::refusal::Reason;
-use crate::token::Verified;
+use crate::token::{Timestamp, Verified};
 use crate::token_binding::Context;
 
 /// Where an exported name is found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// In the environment, and in a header of this name only where a directive says so.
+    /// In the environment alone.
     Variable,
     /// In a request header alone.
     Header,
+    /// In both, each where a directive of its own says so.
+    Either,
 }
 
 /// An exported name.
@@ -58,15 +61,19 @@ exports! {
     Variable FINGERPRINT c"TB_SSL_CLIENT_CERT_FINGERPRINT" "The same under the name that mod_token_binding gave it and mod_auth_openidc reads.";
     Header CLIENT_CERT c"Client-Cert" "The client's certificate (RFC 9440), a request header, where client-cert-header says so.";
     Header CLIENT_CERT_CHAIN c"Client-Cert-Chain" "The certificates behind it, likewise.";
-    Variable PROVIDED c"Sec-Provided-Token-Binding-ID" "The Token Binding ID that the request proved, in base64url (draft-ietf-tokbind-ttrp). A request header too, where token-binding-headers says so; likewise the next three.";
-    Variable REFERRED c"Sec-Referred-Token-Binding-ID" "The ID that the client uses with another server, if it proved one.";
-    Variable OTHER c"Sec-Other-Token-Binding-ID" "The IDs of bindings of other types, each as `<type>.<ID>`, divided by commas.";
-    Variable CONTEXT c"Token-Binding-Context" "Version, key parameters and exporter of a connection on which Token Binding was negotiated, 47 characters (draft-campbell-tokbind-tls-term).";
+    Either PROVIDED c"Sec-Provided-Token-Binding-ID" "The Token Binding ID that the request proved, in base64url (draft-ietf-tokbind-ttrp). A request header too, where token-binding-headers says so; likewise the next three.";
+    Either REFERRED c"Sec-Referred-Token-Binding-ID" "The ID that the client uses with another server, if it proved one.";
+    Either OTHER c"Sec-Other-Token-Binding-ID" "The IDs of bindings of other types, each as `<type>.<ID>`, divided by commas.";
+    Either CONTEXT c"Token-Binding-Context" "Version, key parameters and exporter of a connection on which Token Binding was negotiated, 47 characters (draft-campbell-tokbind-tls-term).";
     Variable SEC_CONTEXT c"Sec-Token-Binding-Context" "The same under the name that mod_token_binding gave it.";
     Variable PROVIDED_HASH c"BOUND_PROVIDED_TBH" "The SHA-256 hash of the provided ID in base64url: what `cnf.tbh` of a token names.";
     Variable PROVIDED_KEY_PARAMETERS c"BOUND_PROVIDED_TOKEN_BINDING_KEY_PARAMETERS" "Its kind of key: `ecdsap256`, `rsa2048_pss` or `rsa2048_pkcs1.5`.";
     Variable REFERRED_HASH c"BOUND_REFERRED_TBH" "The hash of the referred ID.";
     Variable REFERRED_KEY_PARAMETERS c"BOUND_REFERRED_TOKEN_BINDING_KEY_PARAMETERS" "Its kind of key.";
+    Variable COOKIE_NAMES c"BOUND_COOKIE_NAMES" "The protected cookies that count in this request, divided by commas.";
+    Variable COOKIE_BOUND_TO c"BOUND_COOKIE_BOUND_TO" "What each of them is bound to: `certificate`, `token-binding`, or `none`.";
+    Variable COOKIE_AGE c"BOUND_COOKIE_AGE" "How long ago each was set, in seconds.";
+    Variable COOKIE_REFUSED c"BOUND_COOKIE_REFUSED" "Why others do not count, as in `AB3119`, divided by commas.";
     Header MESSAGE c"Sec-Token-Binding" "The client's Token Binding message, verified, where token-binding-message says `forward`.";
 }
 
@@ -143,6 +150,29 @@ pub fn of_token_bindings(bindings: &TokenBindings) -> Vec<Effect> {
         effects.push(effect(OTHER, bindings.others()));
     }
     effects
+}
+
+/// What the cookies of a request export at the time `now`: never a value.
+#[must_use]
+pub fn of_cookies(cookies: &[CookieOutcome], now: Timestamp) -> Vec<Effect> {
+    let joined = |texts: Vec<String>| texts.join(",");
+    let opened = || cookies.iter().filter_map(|cookie| Some((cookie, cookie.result.ok()?)));
+    let names = opened().map(|(cookie, _)| String::from_utf8_lossy(&cookie.name).into_owned());
+    let bound_to = opened().map(|(_, opened)| {
+        opened.possession.map_or("none", |possession| possession.kind.name()).to_owned()
+    });
+    let age = opened().map(|(_, opened)| now.saturating_sub(opened.issued).max(0).to_string());
+    let refused = cookies.iter().filter_map(|cookie| cookie.result.err());
+    [
+        (COOKIE_NAMES, joined(names.collect())),
+        (COOKIE_BOUND_TO, joined(bound_to.collect())),
+        (COOKIE_AGE, joined(age.collect())),
+        (COOKIE_REFUSED, joined(refused.map(|error| format!("AB{}", error.number())).collect())),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(name, value)| Effect::named(Target::Environment, name, &value))
+    .collect()
 }
 
 /// What a refusal exports.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::directive::value::{Audience, Fault, IssuerEntry, Issuers};
+use crate::cookie::{self, CookieRule, CookieRules, Jar};
+use crate::directive::value::{Audience, CookieEntry, Fault, IssuerEntry, Issuers};
 use crate::directive::{Draft, Settings};
 use crate::jose::KeyRing;
 use crate::refusal::Reason;
@@ -23,6 +24,8 @@ pub struct Policy {
     id: u64,
     issuers: Vec<Issuer>,
     settings: Settings,
+    cookies: CookieRules,
+    secrets: Option<Arc<cookie::KeyRing>>,
 }
 
 /// The next number for a policy that was given none: downwards, so as not to meet the numbers of
@@ -35,7 +38,7 @@ impl Policy {
     /// # Errors
     /// [`Fault`], never in practice: a default that does not parse.
     pub fn new() -> Result<Self, Fault> {
-        Ok(Self { id: unnumbered(), issuers: Vec::new(), settings: Draft::default().settle()? })
+        Ok(Self::from_settings(unnumbered(), Draft::default().settle()?, |_| Arc::default()))
     }
 
     /// The rules that `settings` describe. `id` tells them from every other policy that shares a
@@ -49,7 +52,14 @@ impl Policy {
         let Issuers(entries) = &settings.issuer;
         let issuers =
             entries.iter().map(|entry| Issuer { name: entry.name.clone(), keys: keys(entry) });
-        Self { id, issuers: issuers.collect(), settings }
+        let issuers = issuers.collect();
+        Self { id, issuers, cookies: cookie_rules(&settings), settings, secrets: None }
+    }
+
+    /// Seals cookies with these secrets.
+    #[must_use]
+    pub fn with_secrets(self, secrets: Option<Arc<cookie::KeyRing>>) -> Self {
+        Self { secrets, ..self }
     }
 
     /// Trusts an issuer.
@@ -96,6 +106,28 @@ impl Policy {
         Err(crate::refusal::Refusal::with_detail(Reason::PolicyIncomplete, missing))
     }
 
+    /// Whether no cookie is protected.
+    #[must_use]
+    pub fn leaves_cookies(&self) -> bool {
+        self.cookies.is_empty()
+    }
+
+    /// What protects cookies here.
+    ///
+    /// # Errors
+    /// [`Reason::PolicyIncomplete`]: there is no secret.
+    pub fn jar(&self) -> Result<Jar<'_>, crate::refusal::Refusal> {
+        let missing = || {
+            crate::refusal::Refusal::with_detail(
+                Reason::PolicyIncomplete,
+                "no cookie-secret applies here",
+            )
+        };
+        let ring = self.secrets.as_deref().ok_or_else(missing)?;
+        let max_size = usize::try_from(self.settings.cookie_max_size.0).unwrap_or(usize::MAX);
+        Ok(Jar { rules: &self.cookies, ring, max_size })
+    }
+
     /// Tells this policy from others in a cache. Whatever changes the rules changes this too.
     #[must_use]
     pub const fn id(&self) -> u64 {
@@ -113,6 +145,18 @@ impl Policy {
     pub fn issuer(&self, name: &str) -> Option<&Issuer> {
         self.issuers.iter().find(|issuer| issuer.name == name)
     }
+}
+
+fn cookie_rules(settings: &Settings) -> CookieRules {
+    let rule = |entry: &CookieEntry| CookieRule {
+        name: entry.name.clone(),
+        policy: entry.policy,
+        accepted: entry.accepted.clone(),
+        max_age: settings.cookie_max_age.seconds(),
+        add_secure: settings.cookie_attributes.secure,
+        add_http_only: settings.cookie_attributes.http_only,
+    };
+    CookieRules::new(settings.cookie.0.iter().map(rule).collect())
 }
 
 fn unnumbered() -> u64 {

@@ -94,12 +94,15 @@ fn rows() -> String {
     text
 }
 
-/// The variables that NGINX always has.
+/// The variables that NGINX always has, and the request headers that a location sets.
 fn variables() -> String {
     let mut text = format!("/* {NOTE} */\n");
-    for export in EXPORTS.iter().filter(|export| export.kind == Kind::Variable) {
+    for export in EXPORTS.iter().filter(|export| export.kind != Kind::Header) {
         let name = export.name.to_string_lossy().to_ascii_lowercase().replace('-', "_");
         let _ = writeln!(text, "AB_VARIABLE(\"{name}\")");
+    }
+    for export in EXPORTS.iter().filter(|export| export.kind != Kind::Variable) {
+        let _ = writeln!(text, "AB_HEADER(\"{}\")", export.name.to_string_lossy());
     }
     text
 }

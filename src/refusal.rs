@@ -146,7 +146,7 @@ refusals! {
     1204 ConfirmationNotAccepted "confirmation-not-accepted" Client 401 "invalid_token"
         "the access token is bound by a method that is not accepted here", "compare its cnf with confirmation", "RFC 8705, section 3";
     1205 ThumbprintEncoding "thumbprint-encoding" Client 401 "invalid_token"
-        "the access token's thumbprint is not in base64url without padding", "the issuer departs from RFC 8705; it should be mended, or compat set to padded-thumbprint", "RFC 8705, section 3.1";
+        "the access token's thumbprint is not in base64url without padding", "the issuer departs from the standard; it should be mended, or compat set to padded-thumbprint", "RFC 8705, section 3.1";
     1211 CertificateMissing "certificate-missing" Client 401 "invalid_token"
         "the access token is bound to a client certificate and none was presented", "the client must use its certificate, and the server ask for one", "RFC 8705, section 3";
     1212 CertificateMismatch "certificate-mismatch" Client 401 "invalid_token"
@@ -171,8 +171,12 @@ refusals! {
         "the access token does not grant access to this resource", "see the authorization lines above; where a user is required, compare user-claim with the token", "RFC 6750, section 3.1";
     1501 KeysUnavailable "keys-unavailable" Upstream 503 "temporarily_unavailable"
         "the issuer's keys are not available at the moment", "see the AB2002 lines for why fetching them fails", "RFC 9110, section 15.6.4";
+    1601 CookieRefused "cookie-refused" Client 401 "unauthorized"
+        "the session is not valid here", "see the AB31 lines above for which cookie, and why", "RFC 9110, section 15.5.2";
+    1602 CookieRedirected "cookie-redirected" Client 303 "login_required"
+        "a new login is required", "see the AB31 lines above for which cookie, and why", "RFC 9110, section 15.4.4";
     1901 PolicyIncomplete "policy-incomplete" Operator 500 "server_error"
-        "the server's configuration is incomplete", "name an issuer and an audience where tokens are checked", "RFC 9110, section 15.6.1";
+        "the server's configuration is incomplete", "name an issuer and an audience where tokens are checked, a secret where cookies are sealed", "RFC 9110, section 15.6.1";
     1902 InternalError "internal-error" Ours 500 "server_error"
         "the server failed to decide", "please report this with the lines before it", "RFC 9110, section 15.6.1";
 }
@@ -187,9 +191,10 @@ impl Reason {
     /// The scheme that the challenge is for; none where another token would not help.
     #[must_use]
     pub const fn scheme(self) -> Option<Scheme> {
-        let of_token_binding = matches!(
+        let of_no_token = matches!(
             self,
-            Self::TokenBindingRepeated
+            Self::CookieRefused
+                | Self::TokenBindingRepeated
                 | Self::TokenBindingMalformed
                 | Self::TokenBindingCount
                 | Self::TokenBindingKey
@@ -198,7 +203,7 @@ impl Reason {
                 | Self::TokenBindingRequired
         );
         match self.status() {
-            400..=403 if of_token_binding => None,
+            400..=403 if of_no_token => None,
             400..=403 if matches!(self, Self::DPoPProofMissing) => Some(Scheme::DPoP),
             400..=403 => Some(Scheme::Bearer),
             _ => None,

@@ -68,7 +68,13 @@ pub(super) fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&upper.as_str())
         || is_framing(name)
         || RESERVED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
-        || EXPORTS.iter().any(|export| export.name.to_bytes().eq_ignore_ascii_case(name.as_bytes()))
+        || is_exported(name)
+}
+
+/// Whether a backend behind CGI, or NGINX, could take `name` for one of the exported names.
+fn is_exported(name: &str) -> bool {
+    let fold = |name: &str| name.to_ascii_lowercase().replace('-', "_");
+    EXPORTS.iter().any(|export| fold(&export.name.to_string_lossy()) == fold(name))
 }
 
 /// Request headers set for the backend, each from a claim or an exported variable.
@@ -101,7 +107,7 @@ fn is_framing(name: &str) -> bool {
 
 impl Value for HeaderExports {
     fn syntax() -> String {
-        "a claim or an exported variable, then the name of a request header that does not frame or authenticate the request".to_owned()
+        "a claim or an exported variable, then the name of a request header that does not frame or authenticate the request and is not one of the exported names".to_owned()
     }
 
     fn parse(arguments: &[&str]) -> Option<Self> {
@@ -109,6 +115,7 @@ impl Value for HeaderExports {
             !name.is_empty()
                 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
                 && !is_framing(name)
+                && !is_exported(name)
         };
         match arguments {
             [source, name] if !source.is_empty() && header(name) => {

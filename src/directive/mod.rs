@@ -4,6 +4,7 @@
 //! into an outer one, the settled settings, httpd's and NGINX's tables of commands, the reference
 //! configurations and `docs/directives.md`.
 
+mod cookie;
 mod exported;
 mod issuer;
 mod token_binding;
@@ -11,8 +12,9 @@ pub mod value;
 
 use value::{
     AcceptedMethods, Audience, BindingHeaders, BindingVariables, ClaimExports, ClientCertHeader,
-    Expiry, Fault, FilePath, HeaderExports, Issuers, KeyParametersList, MaxAge, MessageTreatment,
-    Size, Span, Text, Toggle, TokenTypes, Value, Word, Words,
+    CookieAttributes, CookieRefusal, Cookies, Expiry, Fault, FilePath, HeaderExports, Issuers,
+    KeyParametersList, MaxAge, MessageTreatment, SecretFiles, Size, Span, Text, Toggle, TokenTypes,
+    Value, Word, Words,
 };
 
 use crate::confirmation::ThumbprintForm;
@@ -202,6 +204,18 @@ directives! {
     Location Both "token-binding-variable" token_binding_variable: BindingVariables;
     /// Sends `Include-Referred-Token-Binding-ID: true` (RFC 8473, section 5.3) with redirects of requests that brought a Token Binding message: for a relying party whose identity provider binds tokens to it.
     Location Both "token-binding-include-referred" token_binding_include_referred: Toggle = "off";
+    /// Seals a cookie, whoever sets it, so that it counts only together with the key that the client proved when it was set, and opens it when it comes back: the application sees its own value. `required` does not issue the cookie to a client that proves no key; `preferred` issues it unbound, and takes an unbound one only as that. May be repeated; a scope that names a cookie replaces the list of the scope around it, and `none` empties it.
+    Location Both "cookie" cookie: Cookies;
+    /// The secrets that seal cookies, in files that only the server's parent process may read. The first seals, all open: to change the secret put a new one in front and take the old one away after cookie-max-age.
+    Location Both "cookie-secret" cookie_secret: SecretFiles;
+    /// How long a sealed cookie counts after it was set, whatever the browser makes of it.
+    Location Both "cookie-max-age" cookie_max_age: Span<1, 34_560_000> = "24h";
+    /// The largest sealed value, all its parts together; from 4,000 bytes on it is divided over several cookies.
+    Location Both "cookie-max-size" cookie_max_size: Size<1024, 65_536> = "16k";
+    /// The attributes that a sealed cookie gets where the application left them out.
+    Location Both "cookie-attributes" cookie_attributes: CookieAttributes = "Secure HttpOnly";
+    /// What becomes of a request with a protected cookie that does not count: it goes on without the cookie, gets 401, or is redirected. A request for the path it would be redirected to goes on without the cookie.
+    Location Both "cookie-refusal" cookie_refusal: CookieRefusal = "anonymous";
     /// The authentication context classes of which the token's `acr` must be one (RFC 9470).
     Location Both "acr-values" acr_values: Words;
     /// How long ago the user may have been authenticated, by the token's `auth_time` (RFC 9470).

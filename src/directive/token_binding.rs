@@ -111,9 +111,15 @@ impl Value for BindingHeaders {
         if arguments == ["none"] {
             return Some(Self(Vec::new()));
         }
-        let list: Option<Vec<_>> =
-            arguments.iter().map(|word| BindingExport::parse(word)).collect();
-        list.filter(|list| !list.is_empty()).map(Self)
+        let mut list = Vec::new();
+        for word in arguments {
+            let export = BindingExport::parse(word)?;
+            if list.contains(&export) {
+                return None;
+            }
+            list.push(export);
+        }
+        (!list.is_empty()).then_some(Self(list))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::cookie::{CookieAttributes, CookieEntry, CookieRefusal, Cookies, SecretFiles};
 pub use super::exported::{ClaimExports, HeaderExports, claim_variable};
 pub use super::issuer::{IssuerEntry, Issuers, KeyLocation, fetchable};
 pub use super::token_binding::{

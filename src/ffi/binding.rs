@@ -59,7 +59,7 @@ pub(super) unsafe extern "C" fn client_negotiated(client: *const Client, answer:
 ///
 /// # Safety
 /// `out` is NULL or writable.
-unsafe fn refuse(
+pub(super) unsafe fn refuse(
     handle: &Handle,
     scope: &Scope,
     refusal: &Refusal,
@@ -97,7 +97,9 @@ pub(super) unsafe extern "C" fn binding_verify(
     let headers = unsafe { slices(headers, count) };
     let verified = guard(|| {
         let policy = handle.configuration.policy(scope)?;
-        if policy.settings().token_binding.0 { Some(client.bind(&headers)) } else { Some(Ok(None)) }
+        let settings = policy.settings();
+        let accepted = &settings.token_binding_key_parameters.0;
+        Some(if settings.token_binding.0 { client.bind(&headers, accepted) } else { Ok(None) })
     });
     match verified.flatten() {
         Some(Ok(None)) => 1,

@@ -10,10 +10,16 @@ use super::binding::{
     binding_configured, binding_effect, binding_free, binding_response, binding_suffices,
     binding_verify, client_negotiated, token_binding_answer,
 };
+use super::cookies::{
+    VisitView, cookies_complete, cookies_effect, cookies_free, cookies_header, cookies_line,
+    cookies_open, cookies_seal, scope_protects, sealed_free, sealed_header, sealed_line,
+};
 use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
-use crate::host::{Binding, Client, Configuration, Decision, Facts, Merged, Process, Scope};
+use crate::host::{
+    Binding, Client, Configuration, Cookies, Decision, Facts, Merged, Process, Scope, Sealed,
+};
 use crate::outbound::{KeyMemory, Level, Log};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
@@ -33,7 +39,7 @@ pub(super) struct RequireLine {
 
 impl Handle {
     /// Keeps `message` for the shim to read.
-    fn complaint(&self, message: String) -> *const c_char {
+    pub(super) fn complaint(&self, message: String) -> *const c_char {
         let text = CString::new(message).unwrap_or_else(|_| c"the text contains NUL".to_owned());
         let mut kept = self.message.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = text;
@@ -42,7 +48,7 @@ impl Handle {
 }
 
 /// What a shim is told when the core itself fails while the configuration is read.
-const FAILED: *const c_char = c"the module failed; please report this".as_ptr();
+pub(super) const FAILED: *const c_char = c"the module failed; please report this".as_ptr();
 
 /// `ab_log`.
 type LogFunction = unsafe extern "C" fn(server: *mut c_void, level: u32, line: *const c_char);
@@ -74,6 +80,8 @@ core! {
     scope_is_on: fn(*const Handle, *const Scope, usize) -> c_int;
     scope_word: fn(*const Handle, *const Scope, usize) -> Text;
     configuration_complete: fn(*const Handle) -> *const c_char;
+    cookies_complete: fn(*const Handle, *const Scope) -> *const c_char;
+    scope_protects: fn(*const Handle, *const Scope) -> c_int;
     configuration_settle: fn(*const Handle) -> *const c_char;
     configuration_memory: fn(*const Handle, c_int) -> c_int;
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
@@ -93,6 +101,15 @@ core! {
     binding_configured: fn(*const Handle, *const Scope, *const Binding, usize, *mut EffectView) -> c_int;
     binding_response: fn(*const Handle, *const Scope, *const Binding, c_int, *mut EffectView) -> c_int;
     binding_suffices: fn(*const Handle, *const Scope, *const Binding, *mut *mut Decision) -> c_int;
+    cookies_open: fn(*const Handle, *const Scope, *const VisitView, *const Text, usize, *mut *mut Cookies, *mut *mut Decision) -> c_int;
+    cookies_free: fn(*mut Cookies);
+    cookies_header: fn(*const Cookies, usize, *mut Text) -> c_int;
+    cookies_effect: fn(*const Cookies, usize, *mut EffectView) -> c_int;
+    cookies_line: fn(*const Cookies, usize, *mut u32) -> *const c_char;
+    cookies_seal: fn(*const Handle, *const Scope, *const VisitView, *const Cookies, *const Text, usize, *mut *mut Sealed) -> c_int;
+    sealed_free: fn(*mut Sealed);
+    sealed_header: fn(*const Sealed, usize) -> Text;
+    sealed_line: fn(*const Sealed, usize, *mut u32) -> *const c_char;
     decide: fn(*const Arc<Process>, *const Handle, *const Scope, *const Client, *const Binding, *const Text, usize, Text) -> *mut Decision;
     decision_free: fn(*mut Decision);
     decision_state: fn(*const Decision) -> c_int;
@@ -130,7 +147,7 @@ pub(super) unsafe fn free<T>(pointer: *mut T) {
     guard(move || drop(owned));
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     // A clock before 1970 makes every token one of the future.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::try_from(since.as_secs()).unwrap_or(Timestamp::MAX)

@@ -4,6 +4,7 @@
 //! safe code in `host`, and lets no panic out: the value it then returns refuses.
 
 mod binding;
+mod cookies;
 mod entries;
 mod guard;
 #[cfg(feature = "httpd")]

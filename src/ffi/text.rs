@@ -27,6 +27,10 @@ impl Text {
         Self { data: text.as_ptr().cast(), size: text.len() }
     }
 
+    pub(super) const fn of_bytes(bytes: &[u8]) -> Self {
+        Self { data: bytes.as_ptr().cast(), size: bytes.len() }
+    }
+
     pub(super) const fn empty() -> Self {
         Self { data: std::ptr::null(), size: 0 }
     }

@@ -11,7 +11,7 @@ use crate::effect::{Effect, Target};
 use crate::export;
 use crate::proof::TokenBindings;
 use crate::refusal::{Reason, Refusal};
-use crate::token_binding::Context;
+use crate::token_binding::{Context, KeyParameters};
 
 /// Token Binding on a connection. HTTP/2 asks from several threads at once.
 #[derive(Debug, Default)]
@@ -63,13 +63,21 @@ impl Negotiation {
         self.negotiated.store(context.map(negotiated).map(Arc::new));
     }
 
-    /// Judges the `Sec-Token-Binding` headers of a request. Without negotiation they say nothing
-    /// (RFC 8471, section 4.2).
+    /// Judges the `Sec-Token-Binding` headers of a request where keys of the parameters `accepted`
+    /// are. Without negotiation they say nothing (RFC 8471, section 4.2).
     ///
     /// # Errors
     /// As [`TokenBindings::verify`].
-    pub(super) fn bind(&self, headers: &[&[u8]]) -> Result<Option<Binding>, Refusal> {
+    pub(super) fn bind(
+        &self,
+        headers: &[&[u8]],
+        accepted: &[KeyParameters],
+    ) -> Result<Option<Binding>, Refusal> {
         let Some(negotiated) = self.negotiated.load_full() else { return Ok(None) };
+        // The connection may have been made with another server of the same address.
+        if !accepted.contains(&negotiated.context.parameters.key_parameters) {
+            return Ok(None);
+        }
         let message = match headers {
             [] => None,
             [header] => Some(self.message(header, &negotiated.context)?),
@@ -152,7 +160,7 @@ impl Binding {
     pub fn response(&self, settings: &Settings, status: u16) -> Option<BorrowedEffect<'static>> {
         let wanted = settings.token_binding_include_referred.0
             && self.message.is_some()
-            && matches!(status, 300..=399);
+            && matches!(status, 300..=303 | 305..=399);
         wanted.then_some(BorrowedEffect {
             target: Target::ResponseHeader,
             name: c"Include-Referred-Token-Binding-ID",

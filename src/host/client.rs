@@ -11,7 +11,7 @@ use crate::effect::{Effect, Target};
 use crate::export;
 use crate::proof::{ClientCertificate, chain_header};
 use crate::refusal::Refusal;
-use crate::token_binding::Context;
+use crate::token_binding::{Context, KeyParameters};
 
 /// The client of one connection. HTTP/2 asks it from several threads at once.
 #[derive(Debug, Default)]
@@ -52,12 +52,16 @@ impl Client {
     }
 
     /// Judges the `Sec-Token-Binding` headers of a request; none if the connection has not
-    /// negotiated Token Binding.
+    /// negotiated Token Binding with one of the parameters `accepted`.
     ///
     /// # Errors
     /// As [`TokenBindings::verify`](crate::TokenBindings::verify).
-    pub fn bind(&self, headers: &[&[u8]]) -> Result<Option<Binding>, Refusal> {
-        self.negotiation.bind(headers)
+    pub fn bind(
+        &self,
+        headers: &[&[u8]],
+        accepted: &[KeyParameters],
+    ) -> Result<Option<Binding>, Refusal> {
+        self.negotiation.bind(headers, accepted)
     }
 
     /// What has been proved now.

@@ -1,15 +1,20 @@
 //! One reading of the server's configuration: its scopes, the sources of its issuers' keys, the
 //! names that it exports.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Scope;
-use crate::directive::value::{IssuerEntry, KeyLocation, Toggle};
+use super::cookies::CookieRefusals;
+use crate::cookie;
+use crate::directive::value::{IssuerEntry, KeyLocation, SecretFiles, Toggle};
 use crate::directive::{DIRECTIVES, Draft, Settings};
 use crate::export::ScrubList;
 use crate::jose::KeyRing;
-use crate::outbound::{Fetcher, KeyMemory, Source, TrustedCertificate, trusted_certificates};
+use crate::outbound::{
+    Fetcher, KeyMemory, Source, TrustedCertificate, secret_file, trusted_certificates,
+};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 
@@ -35,6 +40,8 @@ pub struct Configuration {
     scrub: OnceLock<ScrubList>,
     memory: OnceLock<Arc<KeyMemory>>,
     ca: Mutex<Option<Vec<TrustedCertificate>>>,
+    secrets: Mutex<HashMap<SecretFiles, Arc<cookie::KeyRing>>>,
+    cookie_refusals: CookieRefusals,
     next_scope: AtomicUsize,
     late_merges: AtomicUsize,
     next_policy: AtomicU64,
@@ -89,6 +96,7 @@ impl Configuration {
                 settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop))
             }
             "jwks-ca" => self.read_ca(settings),
+            "cookie-secret" => self.secrets(&settings.cookie_secret).map(drop),
             "export-claim" | "export-header" | "token-binding-variable" => {
                 let named = settings
                     .export_claim
@@ -110,6 +118,26 @@ impl Configuration {
         let certificates = trusted_certificates(path)?;
         *self.ca.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificates);
         Ok(())
+    }
+
+    /// The ring of these files, read while the server has the rights to.
+    fn secrets(&self, files: &SecretFiles) -> Result<Arc<cookie::KeyRing>, String> {
+        let mut rings = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ring) = rings.get(files) {
+            return Ok(Arc::clone(ring));
+        }
+        let secrets =
+            files.0.iter().map(|path| secret_file(path)).collect::<Result<Vec<_>, _>>()?;
+        let ring = cookie::KeyRing::new(&secrets).map_err(|error| error.to_string())?;
+        let ring = Arc::new(ring);
+        rings.insert(files.clone(), Arc::clone(&ring));
+        Ok(ring)
+    }
+
+    /// How often this process refused a cookie.
+    #[must_use]
+    pub const fn cookie_refusals(&self) -> &CookieRefusals {
+        &self.cookie_refusals
     }
 
     /// The fetcher that `settings` describe.
@@ -175,6 +203,25 @@ impl Configuration {
         Policy::from_settings(0, settings, |_| Arc::default()).complete()
     }
 
+    /// Whether there is a secret wherever cookies are protected, all scopes taken together.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn cookies_complete_somewhere(&self) -> Result<(), Refusal> {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = scopes.iter().filter_map(|scope| scope.draft().settle().ok());
+        let (mut protects, mut has_secret) = (false, false);
+        for settings in settled {
+            protects |= !settings.cookie.0.is_empty();
+            has_secret |= !settings.cookie_secret.0.is_empty();
+        }
+        if has_secret || !protects {
+            return Ok(());
+        }
+        let missing = "no cookie-secret is configured";
+        Err(Refusal::with_detail(Reason::PolicyIncomplete, missing))
+    }
+
     fn make_policy(&self, settings: Settings) -> Policy {
         let id = self.next_policy.fetch_add(1, Ordering::Relaxed);
         let ring = |entry: &IssuerEntry| -> Arc<KeyRing> {
@@ -182,7 +229,9 @@ impl Configuration {
             // no keys, and nothing verifies.
             self.source(&entry.keys).map(|source| Arc::clone(source.ring())).unwrap_or_default()
         };
-        Policy::from_settings(id, settings, ring)
+        // Every file was read when its directive was; without a ring no cookie is let through.
+        let secrets = self.secrets(&settings.cookie_secret).ok();
+        Policy::from_settings(id, settings, ring).with_secrets(secrets)
     }
 
     /// Shares the memory of keys with the server's other processes and readings.

@@ -4,6 +4,7 @@
 mod binding;
 mod client;
 mod configuration;
+mod cookies;
 mod decision;
 mod process;
 mod scope;
@@ -11,6 +12,7 @@ mod scope;
 pub use binding::{Binding, BorrowedEffect};
 pub use client::{Client, Proved};
 pub use configuration::{Configuration, Merged};
+pub use cookies::{CookieRefusals, Cookies, HeaderChange, Line, Sealed, Visit};
 pub use decision::{Decision, Facts, State};
 pub use process::Process;
 pub use scope::Scope;

@@ -5,6 +5,7 @@ mod fetch;
 mod load;
 mod memory;
 mod refresher;
+mod secret;
 mod source;
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
 pub use refresher::{Means, Refresh, Refreshers};
+pub(crate) use secret::secret_file;
 pub use source::{Answer, Source};
 
 /// How much a log line matters.

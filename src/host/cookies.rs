@@ -1,0 +1,253 @@
+//! The protected cookies of one request and of its response.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use openssl::rand::rand_bytes;
+
+use super::{Binding, Client, Configuration};
+use crate::cookie::{
+    CookieOutcome, OpenedCookies, Possession, PossessionKind, Presented, Request, SealError,
+    SealedCookies, host_of, open_request, seal_response,
+};
+use crate::directive::value::CookieRefusal;
+use crate::effect::Effect;
+use crate::export;
+use crate::outbound::Level;
+use crate::policy::Policy;
+use crate::refusal::{Reason, Refusal};
+use crate::token::Timestamp;
+
+/// Most lines that one request or response writes to the log: a client could name many cookies.
+const MOST_LINES: usize = 8;
+/// Most characters of a cookie's name that a line repeats.
+const MOST_OF_A_NAME: usize = 64;
+
+/// What a request asks for, and who asks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Visit<'a> {
+    /// The client of its connection, if that has TLS.
+    pub client: Option<&'a Client>,
+    /// What it proved by Token Binding.
+    pub binding: Option<&'a Binding>,
+    /// The host it names, with or without a port.
+    pub host: &'a [u8],
+    /// The path as it was sent, without the query.
+    pub path: &'a [u8],
+    /// The time.
+    pub now: Timestamp,
+}
+
+/// How often a process refused a cookie, by the reason.
+#[derive(Debug)]
+pub struct CookieRefusals([AtomicU64; SealError::ALL.len()]);
+
+impl Default for CookieRefusals {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; SealError::ALL.len()])
+    }
+}
+
+impl CookieRefusals {
+    /// Counts one more; the number so far.
+    fn count(&self, error: SealError) -> u64 {
+        let counter = self.0.get(error as usize);
+        counter.map_or(0, |counter| counter.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
+}
+
+/// A line for the log.
+pub type Line = (CString, Level);
+
+/// What came of a request's cookies.
+#[derive(Debug)]
+pub struct Cookies {
+    opened: OpenedCookies,
+    effects: Vec<Effect>,
+    lines: Vec<Line>,
+}
+
+/// What became of one of the request's `Cookie` headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeaderChange<'a> {
+    /// It stays.
+    Keep,
+    /// It has another value.
+    Replace(&'a [u8]),
+    /// It goes.
+    Remove,
+}
+
+impl Cookies {
+    /// Opens the cookies of a request; `headers` are its `Cookie` headers. None if there is nothing
+    /// of ours among them.
+    ///
+    /// # Errors
+    /// [`Reason::PolicyIncomplete`]: there is no secret to open them with.
+    pub fn open(
+        configuration: &Configuration,
+        policy: &Policy,
+        visit: &Visit<'_>,
+        headers: &[&[u8]],
+    ) -> Result<Option<Self>, Refusal> {
+        if policy.leaves_cookies() {
+            return Ok(None);
+        }
+        let jar = policy.jar()?;
+        let proved = visit.proved();
+        let host = visit.host();
+        let opened = open_request(headers, &jar, &visit.request(&host, &proved));
+        if opened.headers.is_empty() {
+            return Ok(None);
+        }
+        let counters = configuration.cookie_refusals();
+        let line = |(name, error): (&[u8], SealError)| {
+            let count = counters.count(error);
+            (line(name, error, "is not let through", count), Level::Warn)
+        };
+        let lines = opened.refused().map(line).take(MOST_LINES).collect();
+        let effects = export::of_cookies(&opened.cookies, visit.now);
+        Ok(Some(Self { opened, effects, lines }))
+    }
+
+    /// What becomes of the request, if a cookie did not count: `None` lets it go on without it.
+    #[must_use]
+    pub fn refusal(&self, policy: &Policy, visit: &Visit<'_>) -> Option<Refusal> {
+        self.opened.refused().next()?;
+        match &policy.settings().cookie_refusal {
+            CookieRefusal::Anonymous => None,
+            CookieRefusal::Unauthorized => Some(Reason::CookieRefused.into()),
+            CookieRefusal::Redirect(target) => {
+                let path = target.split(['?', '#']).next().unwrap_or_default();
+                (visit.path != path.as_bytes()).then(|| Reason::CookieRedirected.into())
+            }
+        }
+    }
+
+    /// The cookies, for tests and programs.
+    #[must_use]
+    pub fn outcomes(&self) -> &[CookieOutcome] {
+        &self.opened.cookies
+    }
+
+    /// What becomes of the `Cookie` header at `index`.
+    #[must_use]
+    pub fn header(&self, index: usize) -> HeaderChange<'_> {
+        use crate::cookie::Change;
+        match self.opened.headers.get(index) {
+            None | Some(Change::Keep) => HeaderChange::Keep,
+            Some(Change::Replace(value)) => HeaderChange::Replace(value),
+            Some(Change::Remove) => HeaderChange::Remove,
+        }
+    }
+
+    /// What they export.
+    #[must_use]
+    pub fn effects(&self) -> &[Effect] {
+        &self.effects
+    }
+
+    /// What is to be logged.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+}
+
+/// What became of a response's cookies.
+#[derive(Debug)]
+pub struct Sealed {
+    headers: Vec<Vec<u8>>,
+    lines: Vec<Line>,
+}
+
+impl Sealed {
+    /// Seals the cookies of a response; `headers` are all of its `Set-Cookie` headers, and `before`
+    /// is what came of the request's. None if there is nothing of ours among them.
+    ///
+    /// # Errors
+    /// [`Reason::PolicyIncomplete`]: there is no secret to seal them with.
+    pub fn seal(
+        configuration: &Configuration,
+        policy: &Policy,
+        visit: &Visit<'_>,
+        before: Option<&Cookies>,
+        headers: &[&[u8]],
+    ) -> Result<Option<Self>, Refusal> {
+        if policy.leaves_cookies() {
+            return Ok(None);
+        }
+        let jar = policy.jar()?;
+        let proved = visit.proved();
+        let host = visit.host();
+        let nothing = Presented::default();
+        let presented = before.map_or(&nothing, |cookies| &cookies.opened.presented);
+        let request = visit.request(&host, &proved);
+        let SealedCookies { cookies, outcomes } =
+            seal_response(headers, &jar, &request, presented, rand_bytes);
+        let Some(cookies) = cookies else { return Ok(None) };
+        let counters = configuration.cookie_refusals();
+        let refused = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.result.err()?)));
+        let lines = refused
+            .map(|(outcome, error)| {
+                let count = counters.count(error);
+                (line(&outcome.name, error, "is not issued", count), Level::Warn)
+            })
+            .take(MOST_LINES)
+            .collect();
+        let headers = cookies.into_iter().map(std::borrow::Cow::into_owned).collect();
+        Ok(Some(Self { headers, lines }))
+    }
+
+    /// The headers that the client is to get.
+    #[must_use]
+    pub fn headers(&self) -> &[Vec<u8>] {
+        &self.headers
+    }
+
+    /// What is to be logged.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        &self.lines
+    }
+}
+
+impl Visit<'_> {
+    /// Every key that the client proved.
+    fn proved(&self) -> Vec<Possession> {
+        let certificate = self.client.and_then(Client::proved).map(|proved| Possession {
+            kind: PossessionKind::Certificate,
+            hash: proved.certificate().thumbprint(),
+        });
+        let bindings = self.binding.and_then(Binding::token_bindings);
+        let token_binding = bindings.map(|bindings| Possession {
+            kind: PossessionKind::TokenBinding,
+            hash: bindings.provided().hash(),
+        });
+        certificate.into_iter().chain(token_binding).collect()
+    }
+
+    /// The host in lower case; nothing if there is none, which fits no cookie of a host.
+    fn host(&self) -> String {
+        host_of(self.host).unwrap_or_default()
+    }
+
+    const fn request<'r>(&'r self, host: &'r str, proved: &'r [Possession]) -> Request<'r> {
+        Request { host, path: self.path, now: self.now, proved }
+    }
+}
+
+fn line(name: &[u8], error: SealError, fate: &str, count: u64) -> CString {
+    let name: String = String::from_utf8_lossy(name)
+        .chars()
+        .flat_map(char::escape_default)
+        .take(MOST_OF_A_NAME)
+        .collect();
+    let text = format!(
+        "AB{} cookie-{}: the cookie \"{name}\" {fate}: {} ({count} so far in this process)",
+        error.number(),
+        error.name(),
+        error.sentence().trim_end_matches('.'),
+    );
+    CString::new(text).unwrap_or_default()
+}
