@@ -82,10 +82,14 @@ int ab_open_cookies(request_rec *r)
         ap_log_rerror(APLOG_MARK, ab_level(level), 0, r, "%s", line);
     for (size_t i = 0; core->cookies_effect(own->cookies, i, &effect); i++)
         ab_apply(r, &effect);
-    if (!goes_on)
-        own->cookie_status = ab_refuse_by(r, refusal);
+    if (goes_on)
+        return DECLINED;
     /* An error page is not refused for the cookie that led to it; it does not see the cookie. */
-    return ab_before(r) && own->cookies ? DECLINED : own->cookie_status;
+    if (ab_before(r) && own->cookies)
+        core->decision_free(refusal);
+    else
+        own->cookie_status = ab_refuse_by(r, refusal);
+    return own->cookie_status;
 }
 
 /* --- sealing --- */

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::cookie::SealError;
 use crate::directive::{DIRECTIVES, Directive, Scope, Servers};
 use crate::export::{EXPORTS, Kind};
 use crate::refusal::{Fault, Reason};
@@ -180,6 +181,20 @@ fn refusals() -> String {
             reason.sentence(),
             reason.advice(),
             reason.source()
+        );
+    }
+    text.push_str(
+        "\nWhy a protected cookie is not let through to the application, or not issued to the client (level warn, with a \
+         count for the process). What becomes of the request, cookie-refusal says.\n\n\
+         | number | name | meaning |\n|---|---|---|\n",
+    );
+    for error in SealError::ALL {
+        let _ = writeln!(
+            text,
+            "| AB{} | cookie-{} | {} |",
+            error.number(),
+            error.name(),
+            error.sentence()
         );
     }
     text.push_str(
