@@ -312,12 +312,34 @@ static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_uint_t status)
     return 0;
 }
 
+/* ngx_http_send_response would take the text of a redirect for its Location. */
+static ngx_int_t respond(ngx_http_request_t *r, ngx_uint_t status, ab_text body)
+{
+    ngx_buf_t *buffer = ngx_calloc_buf(r->pool);
+    ngx_chain_t out = {buffer, NULL};
+
+    if (!buffer || ngx_http_discard_request_body(r) != NGX_OK)
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    r->headers_out.status = status;
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    r->headers_out.content_length_n = (off_t)body.size;
+    ngx_int_t sent = ngx_http_send_header(r);
+    if (sent == NGX_ERROR || sent > NGX_OK || r->header_only)
+        return sent;
+    buffer->pos = (u_char *)body.data;
+    buffer->last = buffer->pos + body.size;
+    buffer->memory = body.size != 0;
+    buffer->last_buf = r == r->main;
+    buffer->last_in_chain = 1;
+    return ngx_http_output_filter(r, &out);
+}
+
 static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 {
-    static ngx_str_t json = ngx_string("application/json");
     ngx_uint_t status = (ngx_uint_t)core->decision_status(own->decision);
     ab_text body = core->decision_body(own->decision);
-    ngx_http_complex_value_t text;
     uint32_t level = AB_LOG_ERROR;
     const char *line = core->decision_line(own->decision, &level);
 
@@ -327,13 +349,10 @@ static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
     own->concluded = 1;
     if (is_for_nginx(r, status))
         return (ngx_int_t)status;
-    ngx_memzero(&text, sizeof(text));
-    text.value.data = (u_char *)body.data;
-    text.value.len = body.size;
     r->access_code = 0;
     r->err_status = status; /* also inside of an error page with a status of its own */
     r->expect_tested = 1;   /* nobody wants the body */
-    ngx_http_finalize_request(r, ngx_http_send_response(r, status, &json, &text));
+    ngx_http_finalize_request(r, respond(r, status, body));
     return NGX_DONE;
 }
 
