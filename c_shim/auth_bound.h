@@ -38,6 +38,9 @@ typedef struct {
     const char *value;
 } ab_effect;
 
+/* Most scopes that a response's cookies are sealed by. */
+#define AB_MAX_SCOPES 8
+
 /* What a request asks for, and who asks. */
 typedef struct {
     const ab_client *client;
@@ -138,11 +141,12 @@ typedef struct {
     int (*cookies_effect)(const ab_cookies *, size_t index, ab_effect *);
     /* What is to be logged; NULL when there is no more. */
     const char *(*cookies_line)(const ab_cookies *, size_t index, uint32_t *level);
-    /* Seals the cookies of a response; `headers` are all of its Set-Cookie headers, `before` came of
-     * the request. 1: they stay, or are replaced by *sealed if that was set. 0: it failed, and none
+    /* Seals the cookies of a response, each by the first of `scopes` that protects it: those that the
+     * request passed, the last one first. `headers` are all Set-Cookie headers, `before` came of the
+     * request. 1: they stay, or are replaced by *sealed if that was set. 0: it failed, and none
      * of them may leave. */
-    int (*cookies_seal)(ab_configuration *, ab_scope *, const ab_visit *, const ab_cookies *before, const ab_text *headers,
-                        size_t count, ab_sealed **sealed);
+    int (*cookies_seal)(ab_configuration *, ab_scope *const *scopes, size_t scope_count, const ab_visit *,
+                        const ab_cookies *before, const ab_text *headers, size_t count, ab_sealed **sealed);
     void (*sealed_free)(ab_sealed *);
     /* The headers in their order, and what is to be logged. Without data, or NULL, there is no more. */
     ab_text (*sealed_header)(const ab_sealed *, size_t index);

@@ -33,6 +33,7 @@ typedef struct {
     ab_decision *decision;
     int authorizing;  /* the other modules' authorization is running inside of ours */
     int body_is_ours; /* the error response is the core's JSON */
+    ab_scope *finished; /* whose headers the backend gets */
     /* Cookies: where they were opened (NULL: nowhere yet), as they came, and what came of them. */
     ab_scope *cookie_scope;
     apr_array_header_t *cookie_headers;

@@ -3,9 +3,20 @@
 
 #include "httpd.h"
 
-static ap_filter_rec_t *seal_filter;
+static ap_filter_rec_t *seal_filter, *uncached_filter;
 
 /* --- opening --- */
+
+/* As browsers compare it: httpd has decoded the path that it parsed. */
+static ab_text sent_path(request_rec *r)
+{
+    const char *path = r->unparsed_uri ? r->unparsed_uri : "/";
+    apr_uri_t uri;
+
+    if (*path != '/') /* the absolute form */
+        path = apr_uri_parse(r->pool, path, &uri) == APR_SUCCESS && uri.path ? uri.path : "/";
+    return (ab_text){path, strcspn(path, "?")};
+}
 
 /* What the client itself asked for, whatever it was redirected to here. */
 static ab_visit visit_of(request_rec *r)
@@ -14,8 +25,7 @@ static ab_visit visit_of(request_rec *r)
     while (ab_before(first))
         first = ab_before(first);
     const char *host = first->hostname ? first->hostname : first->server->server_hostname;
-    const char *path = first->parsed_uri.path ? first->parsed_uri.path : "/";
-    return (ab_visit){ab_known_client(r), ab_binding_of(r), {host, host ? strlen(host) : 0}, {path, strlen(path)}};
+    return (ab_visit){ab_known_client(r), ab_binding_of(r), {host, host ? strlen(host) : 0}, sent_path(first)};
 }
 
 /* The last one of this request and those before it that cookies were opened for. */
@@ -100,22 +110,31 @@ static apr_status_t free_sealed(void *sealed)
     return APR_SUCCESS;
 }
 
-/* Where the response's cookies are protected: here, or where the request came from. */
-static ab_scope *protecting_scope(request_rec *r)
+/* Where the response's cookies are protected: here, and where the request came from. */
+static size_t protecting_scopes(request_rec *r, ab_scope *scopes[AB_MAX_SCOPES], ab_cookies **cookies)
 {
     ab_scope *here = ab_scope_here(r);
-    ab_request *before = opened(r);
+    size_t count = 0;
 
+    *cookies = NULL;
     if (core->scope_protects(configuration, here))
-        return here;
-    return before && core->scope_protects(configuration, before->cookie_scope) ? before->cookie_scope : NULL;
+        scopes[count++] = here;
+    for (; r && count < AB_MAX_SCOPES; r = ab_before(r)) {
+        ab_request *own = ab_request_of(r);
+        if (!own || !own->cookie_scope || !core->scope_protects(configuration, own->cookie_scope))
+            continue;
+        if (!*cookies)
+            *cookies = own->cookies;
+        if (!count || scopes[count - 1] != own->cookie_scope)
+            scopes[count++] = own->cookie_scope;
+    }
+    return count;
 }
 
-static void seal_headers(request_rec *r, ab_scope *scope)
+static void seal_headers(request_rec *r, ab_scope *const scopes[], size_t count, const ab_cookies *before)
 {
     static const char name[] = "Set-Cookie";
     apr_array_header_t *headers = ab_values(r, r->err_headers_out, name);
-    ab_request *before = opened(r);
     ab_sealed *sealed = NULL;
     ab_visit visit = visit_of(r);
     ab_text text;
@@ -125,7 +144,7 @@ static void seal_headers(request_rec *r, ab_scope *scope)
     apr_array_cat(headers, ab_values(r, r->headers_out, name));
     if (!headers->nelts)
         return;
-    int done = core->cookies_seal(configuration, scope, &visit, before ? before->cookies : NULL, (const ab_text *)headers->elts,
+    int done = core->cookies_seal(configuration, scopes, count, &visit, before, (const ab_text *)headers->elts,
                                   (size_t)headers->nelts, &sealed);
     if (done && !sealed)
         return;
@@ -144,22 +163,40 @@ static void seal_headers(request_rec *r, ab_scope *scope)
 
 static apr_status_t seal(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
-    ab_scope *scope = protecting_scope(filter->r);
+    ab_scope *scopes[AB_MAX_SCOPES];
+    ab_cookies *before;
+    size_t count = protecting_scopes(filter->r, scopes, &before);
 
-    if (scope)
-        seal_headers(filter->r, scope);
+    if (count)
+        seal_headers(filter->r, scopes, count, before);
+    ap_remove_output_filter(filter);
+    return ap_pass_brigade(filter->next, brigade);
+}
+
+/* mod_cache would keep a cookie as the application set it, and have it sealed for whoever comes next. */
+static apr_status_t keep_from_cache(ap_filter_t *filter, apr_bucket_brigade *brigade)
+{
+    if (apr_table_get(filter->r->headers_out, "Set-Cookie") || apr_table_get(filter->r->err_headers_out, "Set-Cookie"))
+        filter->r->no_cache = 1;
     ap_remove_output_filter(filter);
     return ap_pass_brigade(filter->next, brigade);
 }
 
 void ab_watch_cookies(request_rec *r)
 {
-    if (!r->main && protecting_scope(r))
-        ap_add_output_filter_handle(seal_filter, NULL, r, r->connection);
+    ab_scope *scopes[AB_MAX_SCOPES];
+    ab_cookies *before;
+
+    if (r->main || !protecting_scopes(r, scopes, &before))
+        return;
+    ap_add_output_filter_handle(uncached_filter, NULL, r, r->connection);
+    ap_add_output_filter_handle(seal_filter, NULL, r, r->connection);
 }
 
 void ab_hook_cookies(void)
 {
+    /* In front of mod_cache's, which is of AP_FTYPE_CONTENT_SET - 1. */
+    uncached_filter = ap_register_output_filter("AUTH_BOUND_UNCACHED", keep_from_cache, NULL, AP_FTYPE_CONTENT_SET - 2);
     /* Behind the filters that still change headers (mod_headers), before those that write them. */
     seal_filter = ap_register_output_filter("AUTH_BOUND_SEAL", seal, NULL, AP_FTYPE_PROTOCOL - 1);
 }

@@ -335,22 +335,44 @@ static void export_again(request_rec *r)
     export_client(r, ab_client_of(r));
 }
 
+/* The headers that the location sets for the backend, in place of those of another. */
+static void set_headers(request_rec *r, int others)
+{
+    ab_effect effect;
+
+    if (others)
+        unset_headers(r);
+    for (size_t i = 0; core->client_header(configuration, ab_scope_here(r), ab_known_client(r), i, &effect); i++)
+        apr_table_set(r->headers_in, effect.name, effect.value);
+    export_configured(r, AB_REQUEST_HEADER);
+}
+
 /* Last before the handler. */
 static int finish(request_rec *r)
 {
-    ab_effect effect;
     int status = admit(r);
 
     if (status != DECLINED)
         return status;
     if (r->prev)
         export_again(r);
-    if (ab_before(r))
-        unset_headers(r);
-    for (size_t i = 0; core->client_header(configuration, ab_scope_here(r), ab_known_client(r), i, &effect); i++)
-        apr_table_set(r->headers_in, effect.name, effect.value);
-    export_configured(r, AB_REQUEST_HEADER);
+    set_headers(r, ab_before(r) != NULL);
+    if (ab_known_client(r))
+        ab_make_request(r)->finished = ab_scope_here(r);
     return DECLINED;
+}
+
+/* mod_dir and mod_negotiation put the settings of another file under a request that is past all of
+ * the above. */
+static int follow(request_rec *r)
+{
+    ab_request *own = ab_request_of(r);
+
+    if (own && own->finished && own->finished != ab_scope_here(r)) {
+        set_headers(r, 1);
+        own->finished = ab_scope_here(r);
+    }
+    return ab_open_cookies(r);
 }
 
 /* --- the response --- */
@@ -406,6 +428,7 @@ void ab_hook_requests(apr_pool_t *pool)
     ap_hook_check_authn(authenticate, NULL, NULL, APR_HOOK_MIDDLE, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_check_authz(authorize, NULL, NULL, APR_HOOK_REALLY_FIRST, AP_AUTH_INTERNAL_PER_CONF);
     ap_hook_fixups(finish, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(follow, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_insert_filter(watch_response, NULL, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(watch_error, NULL, NULL, APR_HOOK_LAST);
     ab_hook_cookies();

@@ -25,6 +25,28 @@ static opened *newest(ngx_http_request_t *r)
     return NULL;
 }
 
+/* Where the response's cookies are protected: here, and where the request came from. */
+static size_t protecting_scopes(ngx_http_request_t *r, ab_scope *scopes[AB_MAX_SCOPES], ab_cookies **cookies)
+{
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
+    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    size_t count = 0;
+
+    *cookies = NULL;
+    if (core->scope_protects(http->configuration, place->scope))
+        scopes[count++] = place->scope;
+    for (ngx_pool_cleanup_t *kept = r->pool->cleanup; kept && count < AB_MAX_SCOPES; kept = kept->next) {
+        opened *own = kept->handler == free_cookies ? kept->data : NULL;
+        if (!own || own->request != r || !core->scope_protects(http->configuration, own->scope))
+            continue;
+        if (!*cookies)
+            *cookies = own->cookies;
+        if (!count || scopes[count - 1] != own->scope)
+            scopes[count++] = own->scope;
+    }
+    return count;
+}
+
 ab_cookies *ab_cookies_of(ngx_http_request_t *r)
 {
     opened *own = newest(r);
@@ -93,10 +115,27 @@ static ngx_uint_t is_cookie(ngx_http_request_t *r, const ngx_table_elt_t *header
     return header->key.len == cookie.len && ngx_strncasecmp(header->key.data, cookie.data, cookie.len) == 0;
 }
 
+/* What NGINX remembers of the headers as they came, if somebody asked before. */
+static void forget_variables(ngx_http_request_t *r)
+{
+    static const ngx_str_t whole = ngx_string("http_cookie"), one = ngx_string("cookie_");
+    ngx_http_core_main_conf_t *http = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+    ngx_http_variable_t *variables = http->variables.elts;
+
+    for (ngx_uint_t i = 0; i < http->variables.nelts; i++) {
+        ngx_str_t name = variables[i].name;
+        if ((name.len == whole.len && ngx_strncasecmp(name.data, whole.data, whole.len) == 0) ||
+            (name.len > one.len && ngx_strncasecmp(name.data, one.data, one.len) == 0))
+            r->variables[i].valid = r->variables[i].not_found = 0;
+    }
+}
+
 /* Makes the request's headers what came of them; all as they came if nothing did. */
 static ngx_int_t put_headers(ngx_http_request_t *r, const opened *own)
 {
     const ab_text *came = own->headers->elts;
+
+    forget_variables(r);
 
     if ((r != r->main && own_headers(r) != NGX_OK) || ab_remove_headers(r, is_cookie) != NGX_OK)
         return NGX_ERROR;
@@ -153,7 +192,7 @@ ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal)
     if (goes_on)
         return NGX_DECLINED;
     /* An error page is not refused for the cookie that led to it; it does not see the cookie. */
-    if (own->cookies && (r != r->main || r->internal)) {
+    if (own->cookies && (r != r->main || before || r->error_page)) {
         core->decision_free(*refusal);
         return NGX_DECLINED;
     }
@@ -186,25 +225,20 @@ static ngx_int_t replace_headers(ngx_http_request_t *r, const ab_sealed *sealed)
 ngx_int_t ab_seal_cookies(ngx_http_request_t *r)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
-    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    opened *before = newest(r);
-    ab_scope *scope = place->scope;
+    ab_scope *scopes[AB_MAX_SCOPES];
+    ab_cookies *before;
     ab_sealed *sealed = NULL;
+    size_t count = protecting_scopes(r, scopes, &before);
 
-    /* Where the response's cookies are protected: here, or where the request came from. */
-    if (!core->scope_protects(http->configuration, scope)) {
-        if (!before || !core->scope_protects(http->configuration, before->scope))
-            return NGX_OK;
-        scope = before->scope;
-    }
+    if (!count)
+        return NGX_OK;
     ngx_array_t *headers = ab_values(r, &r->headers_out.headers, &set_cookie);
     if (!headers)
         return NGX_ERROR;
     if (!headers->nelts)
         return NGX_OK;
     ab_visit visit = visit_of(r);
-    int done = core->cookies_seal(http->configuration, scope, &visit, before ? before->cookies : NULL, headers->elts,
-                                  headers->nelts, &sealed);
+    int done = core->cookies_seal(http->configuration, scopes, count, &visit, before, headers->elts, headers->nelts, &sealed);
     if (!done)
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "AB1902 internal-error: cookies could not be sealed and are not issued");

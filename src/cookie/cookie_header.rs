@@ -2,13 +2,13 @@
 //! place. What is not ours stays byte for byte.
 //!
 //! RFC 6265, section 4.2.1, has pairs divided by semicolons, but backends see more: RFC 2965,
-//! section 3.3.4, lets a server take a comma for a semicolon, and many trim what is no graphic
-//! character. Whatever some backend could take for a protected cookie is found here; only what is
+//! section 3.3.4, lets a server take a comma for a semicolon, some take white space for one, and
+//! many trim what is no graphic character. Whatever some backend could take for a protected cookie is found here; only what is
 //! spelled exactly is a candidate for opening.
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memchr2_iter};
+use memchr::{memchr, memchr2, memchr3, memchr3_iter};
 
 use super::rule::{CookieRules, Protected};
 
@@ -36,23 +36,33 @@ pub(crate) fn find<'r, 'h>(
     found: &mut Vec<Found<'r, 'h>>,
 ) {
     let mut piece = Piece { header, start: 0, end: 0 };
-    let mut commas = false;
-    for place in memchr2_iter(b';', b',', header) {
-        if header.get(place) == Some(&b',') {
-            commas = true;
+    // Other white space than the usual space is rare, so that it is looked for only once.
+    let odd =
+        memchr3(b'\t', 0x0b, 0x0c, header).is_some() || memchr2(b'\r', b'\n', header).is_some();
+    let mut divided = odd;
+    for place in memchr3_iter(b';', b',', b' ', header) {
+        if header.get(place) != Some(&b';') {
+            // A space behind the semicolon divides nothing.
+            divided |= place != piece.start;
             continue;
         }
         piece.end = place;
-        if commas || piece.may_be_protected(rules) {
-            piece.look_at(commas, index, rules, found);
-            commas = false;
+        if divided || piece.may_be_protected(rules) {
+            piece.look_at(divided, index, rules, found);
+            divided = odd;
         }
         piece.start = place.saturating_add(1);
     }
     piece.end = header.len();
-    if commas || piece.may_be_protected(rules) {
-        piece.look_at(commas, index, rules, found);
+    if divided || piece.may_be_protected(rules) {
+        piece.look_at(divided, index, rules, found);
     }
+}
+
+/// What some backends take for the end of a pair: a comma (RFC 2965, section 3.3.4), and white
+/// space (Python's `http.cookies` does).
+const fn divides(byte: u8) -> bool {
+    matches!(byte, b',' | b' ' | b'\t' | 0x0b | 0x0c | b'\r' | b'\n')
 }
 
 /// A part of a header between two delimiters.
@@ -78,15 +88,15 @@ impl<'h> Piece<'h> {
     /// The closer look.
     fn look_at<'r>(
         &self,
-        commas: bool,
+        divided: bool,
         index: usize,
         rules: &'r CookieRules,
         found: &mut Vec<Found<'r, 'h>>,
     ) {
         if let Some(pair) = self.find(rules) {
             found.push(Found { header: index, ..pair });
-        } else if commas {
-            self.find_behind_commas(rules, |pair| found.push(Found { header: index, ..pair }));
+        } else if divided {
+            self.find_inside(rules, |pair| found.push(Found { header: index, ..pair }));
         }
     }
 
@@ -119,21 +129,47 @@ impl<'h> Piece<'h> {
         Some(Found { header: 0, range: self.with_delimiter(), value, name, kind })
     }
 
-    /// Protected names behind commas within the piece. They are never candidates: browsers do
-    /// not divide by commas.
-    fn find_behind_commas<'r>(&self, rules: &'r CookieRules, mut found: impl FnMut(Found<'r, 'h>)) {
+    /// Protected names behind commas and white space within the piece. They are never candidates:
+    /// browsers do not divide by them. Behind white space alone, a word without `=` is only a word.
+    fn find_inside<'r>(&self, rules: &'r CookieRules, mut found: impl FnMut(Found<'r, 'h>)) {
         let bytes = self.bytes();
-        let ends = memchr_iter(b',', bytes).skip(1).chain([bytes.len()]);
-        for (comma, end) in memchr_iter(b',', bytes).zip(ends) {
-            let at = |place: usize| self.start.saturating_add(place);
-            let part =
-                Piece { header: self.header, start: at(comma).saturating_add(1), end: at(end) };
-            if let Some(pair) = part.find(rules) {
-                let (Protected::Cookie(rule)
-                | Protected::Chunk(rule, ..)
-                | Protected::LookAlike(rule)) = pair.kind;
-                found(Found { kind: Protected::LookAlike(rule), ..pair });
+        let next = |from: usize, wanted: &dyn Fn(u8) -> bool| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            let place = rest.iter().position(|byte| wanted(*byte)).unwrap_or(rest.len());
+            from.saturating_add(place)
+        };
+        let mut place = next(0, &divides);
+        while place < bytes.len() {
+            let start = next(place, &|byte| !divides(byte));
+            let name_end = next(start, &|byte| divides(byte) || byte == b'=');
+            let equals = next(name_end, &|byte| !divides(byte));
+            let has_value = bytes.get(equals) == Some(&b'=');
+            let value = next(equals.saturating_add(1), &|byte| !divides(byte) || byte == b',');
+            let end = if has_value { next(value, &divides) } else { name_end };
+            let behind_comma = bytes.get(place..start).is_some_and(|gap| gap.contains(&b','));
+            if start < name_end && (has_value || behind_comma) {
+                self.find_part(place, start..end, rules, &mut found);
             }
+            // A name that is empty takes no step of its own.
+            place = next(end.max(place.saturating_add(1)), &divides);
+        }
+    }
+
+    /// A protected name in `part` of the piece, behind a divider at `place`.
+    fn find_part<'r>(
+        &self,
+        place: usize,
+        part: Range<usize>,
+        rules: &'r CookieRules,
+        found: &mut impl FnMut(Found<'r, 'h>),
+    ) {
+        let at = |place: usize| self.start.saturating_add(place);
+        let part = Piece { header: self.header, start: at(part.start), end: at(part.end) };
+        if let Some(pair) = part.find(rules) {
+            let (Protected::Cookie(rule) | Protected::Chunk(rule, ..) | Protected::LookAlike(rule)) =
+                pair.kind;
+            let range = at(place)..part.end;
+            found(Found { range, kind: Protected::LookAlike(rule), ..pair });
         }
     }
 
@@ -249,6 +285,7 @@ mod tests {
             b"SS=1; xS=2; aS=3; $S=4; S2=5",
             b"a=S; b=app_",
             b"a=1,b=2",
+            b"a=this S is a word; b = 2 ;c= S ; d=x =S= y",
         ] {
             assert_eq!(opening(header).as_deref(), Some(header));
         }
@@ -292,6 +329,13 @@ mod tests {
             ("a=1,S=x; b=2", Some("a=1; b=2")),
             ("a=1, s=x,c=3; b=2", Some("a=1,c=3; b=2")),
             ("a=1,S~2=x", Some("a=1")),
+            ("a=b S=x; c=3", Some("a=b; c=3")),
+            ("a=b\tS=x", Some("a=b")),
+            ("a=b\u{b}S=x", Some("a=b")),
+            ("a=b \r\n S = x", Some("a=b")),
+            ("a=\"x\" s=x; b", Some("a=\"x\"; b")),
+            ("a=1 , S =\tx y", Some("a=1 y")),
+            ("a S=x S=y", Some("a")),
         ] {
             let got = change(header.as_bytes(), |_| Fate::Remove);
             let got = got.map(|bytes| String::from_utf8(bytes).unwrap());

@@ -353,7 +353,8 @@ pub struct SealedCookies<'h> {
 ///   cannot be sealed is not issued, and its outcome says why.
 /// - The application's attributes stay as they are; `Secure` and `HttpOnly` are added where the
 ///   rule or a name prefix says so.
-/// - Deletions and other cookies stay byte for byte, all in their order.
+/// - Deletions and other cookies stay byte for byte, all in their order; but a deletion loses a
+///   value that says something.
 /// - Chunks that the client presented and that no longer belong to the value are cleared.
 #[must_use]
 pub fn seal_response<'h, H: AsRef<[u8]>>(
@@ -370,6 +371,12 @@ pub fn seal_response<'h, H: AsRef<[u8]>>(
     let mut response = Response { jar, request, presented, random, sent: Vec::new() };
     let outcomes = headers.iter().filter_map(|header| response.add(header.as_ref())).collect();
     SealedCookies { cookies: Some(response.sent), outcomes }
+}
+
+/// Whether these rules are for the cookie of a `Set-Cookie` header.
+#[must_use]
+pub fn protects(rules: &CookieRules, header: &[u8]) -> bool {
+    protecting(rules, SetCookie::parse(header).name).is_some()
 }
 
 /// The rule for a cookie that the application sets, and whether its name is one of a chunk.
@@ -399,7 +406,13 @@ impl<'h, R: FnMut(&mut [u8]) -> Result<(), ErrorStack>> Response<'_, 'h, R> {
             return None;
         };
         if cookie.is_deletion(self.request.now) {
-            self.sent.push(Cow::Borrowed(header));
+            // Clocks differ: what is gone here may live on in the browser for a while.
+            let says_nothing = cookie.value.is_empty() || cookie.value == b"deleted";
+            self.sent.push(if says_nothing {
+                Cow::Borrowed(header)
+            } else {
+                Cow::Owned(cookie.with_pair(cookie.name, b"", rule))
+            });
             self.clear(&cookie, rule, 1);
             return None;
         }
@@ -418,6 +431,13 @@ impl<'h, R: FnMut(&mut [u8]) -> Result<(), ErrorStack>> Response<'_, 'h, R> {
             return Err(SealError::PossessionMissing);
         }
         let domain = cookie.domain()?;
+        // RFC 6265, section 5.3, step 6. Sealed it would count there, for clients that do not mind.
+        if domain
+            .as_ref()
+            .is_some_and(|domain| !HostScope::Domain(domain).covers(self.request.host))
+        {
+            return Err(SealError::ForeignDomain);
+        }
         let host = match &domain {
             Some(domain) => HostScope::Domain(domain),
             None => HostScope::HostOnly(self.request.host),

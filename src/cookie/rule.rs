@@ -147,7 +147,8 @@ impl NamePattern {
     fn resembles(&self, name: &[u8]) -> bool {
         let ours = self.text().bytes().map(fold_byte);
         match self {
-            Self::Exact(_) => fold(name).eq(ours),
+            // PHP reads `name[x]` as an array of that name, in place of a plain value.
+            Self::Exact(_) => fold(name).eq(ours.clone()) || fold(before_bracket(name)).eq(ours),
             Self::Prefix(_) => {
                 let mut name = fold(name);
                 ours.into_iter().all(|byte| name.next() == Some(byte))
@@ -203,11 +204,27 @@ impl fmt::Display for NamePatternError {
 
 impl std::error::Error for NamePatternError {}
 
+/// `name` up to an opening bracket, encoded or not.
+fn before_bracket(name: &[u8]) -> &[u8] {
+    let is_bracket = |rest: &[u8]| {
+        rest.first() == Some(&b'[')
+            || rest.get(..3).is_some_and(|start| start.eq_ignore_ascii_case(b"%5b"))
+    };
+    let place = (0..name.len()).find(|place| name.get(*place..).is_some_and(is_bracket));
+    name.get(..place.unwrap_or(name.len())).unwrap_or(name)
+}
+
 /// `name` as the most generous backend reads it.
 fn fold(name: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = name;
     std::iter::from_fn(move || {
         let (byte, after) = match rest {
+            // As Perl's CGI reads it.
+            [b'%', b'u' | b'U', b'0', b'0', high, low, after @ ..]
+                if hex(*high).is_some() && hex(*low).is_some() =>
+            {
+                (hex(*high)? << 4 | hex(*low)?, after)
+            }
             [b'%', high, low, after @ ..] => match (hex(*high), hex(*low)) {
                 (Some(high), Some(low)) => (high << 4 | low, after),
                 _ => (b'%', rest.get(1..)?),
@@ -294,6 +311,9 @@ mod tests {
             ("my[session", "alike"),
             ("my session", "alike"),
             ("%6dy%5Fsession", "alike"),
+            ("%u006dy%U005Fsession", "alike"),
+            ("my_session[x]", "alike"),
+            ("My_session%5Bx%5D[y", "alike"),
             ("STATE", "alike"),
             ("state@", "alike"),
             ("my_session2", "other"),

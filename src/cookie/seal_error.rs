@@ -66,6 +66,8 @@ seal_errors! {
         "The name, host, path or value has bytes that a cookie cannot have, or too many of them.";
     3123 Randomness "randomness" "There is no randomness to be had.";
     3124 Crypto "crypto" "OpenSSL failed.";
+    3125 ForeignDomain "foreign-domain"
+        "The application's cookie is for a domain that this host is not of, so browsers would drop it.";
 }
 
 impl fmt::Display for SealError {

@@ -129,15 +129,20 @@ pub enum CookieRefusal {
 
 impl Value for CookieRefusal {
     fn syntax() -> String {
-        "anonymous, unauthorized, or redirect and a path".to_owned()
+        "anonymous, unauthorized, or redirect and a path (with a query, if need be) without percent signs and . or .. segments".to_owned()
     }
 
     fn parse(arguments: &[&str]) -> Option<Self> {
-        // No `//host`, no backslash that browsers read as a slash, nothing that ends a header.
-        let local = |path: &str| {
-            path.starts_with('/')
-                && !path.starts_with("//")
-                && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        // No `//host`, nothing that browsers write differently: a request for the path has to be
+        // known when it comes. RFC 3986, section 3.3.
+        let local = |target: &str| {
+            let path = target.split('?').next().unwrap_or_default();
+            let pchar =
+                |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&()*+,;=:@/?".contains(&byte);
+            target.starts_with('/')
+                && !target.starts_with("//")
+                && target.bytes().all(pchar)
+                && !path.split('/').any(|segment| matches!(segment, "." | ".."))
         };
         match arguments {
             ["anonymous"] => Some(Self::Anonymous),
@@ -181,7 +186,15 @@ mod tests {
             parse("redirect /login?next=1"),
             Some(CookieRefusal::Redirect("/login?next=1".to_owned()))
         );
-        for bad in ["redirect", "redirect login", "redirect //evil.example", "redirect /\\evil"] {
+        for bad in [
+            "redirect",
+            "redirect login",
+            "redirect //evil.example",
+            "redirect /\\evil",
+            "redirect /x/../y",
+            "redirect /%6c",
+            "redirect /<",
+        ] {
             assert_eq!(parse::<CookieRefusal>(bad), None, "{bad}");
         }
     }

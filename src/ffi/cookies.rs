@@ -148,7 +148,8 @@ unsafe fn line(lines: &[Line], index: usize, level: *mut u32) -> *const c_char {
 
 pub(super) unsafe extern "C" fn cookies_seal(
     handle: *const Handle,
-    scope: *const Scope,
+    scopes: *const *const Scope,
+    scope_count: usize,
     visit: *const VisitView,
     before: *const Cookies,
     headers: *const Text,
@@ -157,8 +158,13 @@ pub(super) unsafe extern "C" fn cookies_seal(
 ) -> c_int {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    if scopes.is_null() {
+        return 0;
+    }
+    // SAFETY: the shim's own array, alive for the call.
+    let scopes = unsafe { std::slice::from_raw_parts(scopes, scope_count) };
+    // SAFETY: the configuration keeps every scope.
+    let scopes: Vec<_> = scopes.iter().filter_map(|scope| unsafe { at(*scope) }).collect();
     // SAFETY: the shim's own struct, of which all parts are alive for the call.
     let Some(visit) = (unsafe { at(visit) }) else { return 0 };
     // SAFETY: as above.
@@ -168,8 +174,9 @@ pub(super) unsafe extern "C" fn cookies_seal(
     // SAFETY: the response's header values, alive for the call.
     let headers = unsafe { slices(headers, count) };
     let made = guard(|| {
-        let policy = handle.configuration.policy(scope)?;
-        Sealed::seal(&handle.configuration, policy, &visit, before, &headers).ok()
+        let policies = scopes.iter().map(|scope| handle.configuration.policy(scope));
+        let policies = policies.map(|policy| Some(policy?.as_ref())).collect::<Option<Vec<_>>>()?;
+        Sealed::seal(&handle.configuration, &policies, &visit, before, &headers).ok()
     });
     match made.flatten() {
         Some(None) => 1,

@@ -106,7 +106,7 @@ core! {
     cookies_header: fn(*const Cookies, usize, *mut Text) -> c_int;
     cookies_effect: fn(*const Cookies, usize, *mut EffectView) -> c_int;
     cookies_line: fn(*const Cookies, usize, *mut u32) -> *const c_char;
-    cookies_seal: fn(*const Handle, *const Scope, *const VisitView, *const Cookies, *const Text, usize, *mut *mut Sealed) -> c_int;
+    cookies_seal: fn(*const Handle, *const *const Scope, usize, *const VisitView, *const Cookies, *const Text, usize, *mut *mut Sealed) -> c_int;
     sealed_free: fn(*mut Sealed);
     sealed_header: fn(*const Sealed, usize) -> Text;
     sealed_line: fn(*const Sealed, usize, *mut u32) -> *const c_char;

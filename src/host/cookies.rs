@@ -1,6 +1,8 @@
 //! The protected cookies of one request and of its response.
 
+use std::borrow::Cow;
 use std::ffi::CString;
+use std::slice;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openssl::rand::rand_bytes;
@@ -8,7 +10,7 @@ use openssl::rand::rand_bytes;
 use super::{Binding, Client, Configuration};
 use crate::cookie::{
     CookieOutcome, OpenedCookies, Possession, PossessionKind, Presented, Request, SealError,
-    SealedCookies, host_of, open_request, seal_response,
+    SealOutcome, host_of, open_request, protects, seal_response,
 };
 use crate::directive::value::CookieRefusal;
 use crate::effect::Effect;
@@ -110,10 +112,16 @@ impl Cookies {
         Ok(Some(Self { opened, effects, lines }))
     }
 
-    /// What becomes of the request, if a cookie did not count: `None` lets it go on without it.
+    /// What becomes of the request, if none of its protected cookies counts: `None` lets it go on
+    /// without them.
     #[must_use]
     pub fn refusal(&self, policy: &Policy, visit: &Visit<'_>) -> Option<Refusal> {
-        self.opened.refused().next()?;
+        let counts = self.opened.cookies.iter().any(|cookie| cookie.result.is_ok());
+        // A look-alike is no cookie of the application's; anybody in the domain could set one.
+        let refused = self.opened.refused().any(|(_, error)| error != SealError::LookAlike);
+        if counts || !refused {
+            return None;
+        }
         match &policy.settings().cookie_refusal {
             CookieRefusal::Anonymous => None,
             CookieRefusal::Unauthorized => Some(Reason::CookieRefused.into()),
@@ -162,41 +170,54 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// Seals the cookies of a response; `headers` are all of its `Set-Cookie` headers, and `before`
-    /// is what came of the request's. None if there is nothing of ours among them.
+    /// Seals the cookies of a response; `headers` are all of its `Set-Cookie` headers, `before` is
+    /// what came of the request's. `policies` are those of the places that the request passed, the
+    /// last one first: a cookie is sealed by the first that protects it. None if there is nothing of
+    /// ours among them.
     ///
     /// # Errors
     /// [`Reason::PolicyIncomplete`]: there is no secret to seal them with.
     pub fn seal(
         configuration: &Configuration,
-        policy: &Policy,
+        policies: &[&Policy],
         visit: &Visit<'_>,
         before: Option<&Cookies>,
         headers: &[&[u8]],
     ) -> Result<Option<Self>, Refusal> {
-        if policy.leaves_cookies() {
+        let protecting = policies.iter().filter(|policy| !policy.leaves_cookies());
+        let jars = protecting.map(|policy| policy.jar()).collect::<Result<Vec<_>, _>>()?;
+        let jar_of = |header: &&[u8]| jars.iter().find(|jar| protects(jar.rules, header));
+        if !headers.iter().any(|header| jar_of(header).is_some()) {
             return Ok(None);
         }
-        let jar = policy.jar()?;
         let proved = visit.proved();
         let host = visit.host();
         let nothing = Presented::default();
         let presented = before.map_or(&nothing, |cookies| &cookies.opened.presented);
         let request = visit.request(&host, &proved);
-        let SealedCookies { cookies, outcomes } =
-            seal_response(headers, &jar, &request, presented, rand_bytes);
-        let Some(cookies) = cookies else { return Ok(None) };
-        let counters = configuration.cookie_refusals();
+        let mut sealed = Self { headers: Vec::new(), lines: Vec::new() };
+        for header in headers {
+            let Some(jar) = jar_of(header) else {
+                sealed.headers.push(header.to_vec());
+                continue;
+            };
+            let made = seal_response(slice::from_ref(header), jar, &request, presented, rand_bytes);
+            let cookies = made.cookies.into_iter().flatten();
+            sealed.headers.extend(cookies.map(Cow::into_owned));
+            sealed.note(configuration, &made.outcomes);
+        }
+        Ok(Some(sealed))
+    }
+
+    /// Counts what was not issued, and has it logged.
+    fn note(&mut self, configuration: &Configuration, outcomes: &[SealOutcome]) {
         let refused = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.result.err()?)));
-        let lines = refused
-            .map(|(outcome, error)| {
-                let count = counters.count(error);
-                (line(&outcome.name, error, "is not issued", count), Level::Warn)
-            })
-            .take(MOST_LINES)
-            .collect();
-        let headers = cookies.into_iter().map(std::borrow::Cow::into_owned).collect();
-        Ok(Some(Self { headers, lines }))
+        for (outcome, error) in refused {
+            let count = configuration.cookie_refusals().count(error);
+            if self.lines.len() < MOST_LINES {
+                self.lines.push((line(&outcome.name, error, "is not issued", count), Level::Warn));
+            }
+        }
     }
 
     /// The headers that the client is to get.

@@ -253,3 +253,193 @@ fn rsa(
     }
     verifier.verify_oneshot(signature, input)
 }
+
+#[cfg(test)]
+mod tests {
+    use openssl::pkey::Private;
+    use openssl::sign::Signer;
+
+    use super::*;
+    use crate::token_binding::{Ekm, Parameters, Version, message};
+
+    fn context(key_parameters: KeyParameters) -> Context {
+        let parameters = Parameters { version: Version::LATEST, key_parameters };
+        Context { parameters, ekm: Ekm([7; 32]) }
+    }
+
+    fn rsa_of(bits: u32) -> PKey<Private> {
+        PKey::from_rsa(Rsa::generate(bits).unwrap()).unwrap()
+    }
+
+    fn point_key() -> EcKey<Private> {
+        EcKey::generate(P256.as_ref().unwrap()).unwrap()
+    }
+
+    fn point_of(key: &EcKey<Private>) -> Vec<u8> {
+        let (mut x, mut y) = (BigNum::new().unwrap(), BigNum::new().unwrap());
+        let mut numbers = BigNumContext::new().unwrap();
+        let group = P256.as_ref().unwrap();
+        key.public_key().affine_coordinates_gfp(group, &mut x, &mut y, &mut numbers).unwrap();
+        [x.to_vec_padded(32).unwrap(), y.to_vec_padded(32).unwrap()].concat()
+    }
+
+    fn rsa_id(parameters: KeyParameters, key: &PKey<Private>) -> Vec<u8> {
+        let key = key.rsa().unwrap();
+        let (modulus, exponent) = (key.n().to_vec(), key.e().to_vec());
+        let key = PublicKey::Rsa { modulus: &modulus, exponent: &exponent };
+        TokenBindingId::encode(parameters, &key)
+    }
+
+    /// What the parameters' key signs on the connection of [`context`].
+    fn input(parameters: KeyParameters) -> [u8; 34] {
+        context(parameters).signature_input(BindingType::Provided.number(), parameters)
+    }
+
+    fn rsa_signature(
+        padding: KeyParameters,
+        salt: i32,
+        key: &PKey<Private>,
+        input: &[u8],
+    ) -> Vec<u8> {
+        let mut signer = Signer::new(MessageDigest::sha256(), key).unwrap();
+        if padding == KeyParameters::Rsa2048Pss {
+            signer.set_rsa_padding(Padding::PKCS1_PSS).unwrap();
+            signer.set_rsa_pss_saltlen(RsaPssSaltlen::custom(salt)).unwrap();
+        }
+        signer.sign_oneshot_to_vec(input).unwrap()
+    }
+
+    fn ecdsa_signature(key: &EcKey<Private>, input: &[u8]) -> EcdsaSig {
+        EcdsaSig::sign(Thumbprint::of(input).bytes(), key).unwrap()
+    }
+
+    fn raw(signature: &EcdsaSig) -> Vec<u8> {
+        let part = |number: &openssl::bn::BigNumRef| number.to_vec_padded(32).unwrap();
+        [part(signature.r()), part(signature.s())].concat()
+    }
+
+    /// What a message says whose only binding has this ID and this signature.
+    fn judged(parameters: KeyParameters, id: &[u8], signature: &[u8]) -> Result<(), Reason> {
+        let binding = TokenBinding {
+            binding_type: BindingType::Provided,
+            id: TokenBindingId::parse(id).unwrap(),
+            signature,
+            extensions: &[],
+        };
+        let header = base64url::encode(message(&[binding]));
+        match TokenBindings::verify(header.as_bytes(), &context(parameters)) {
+            Ok(proved) => {
+                assert_eq!(proved.provided().encoded(), base64url::encode(id));
+                Ok(())
+            }
+            Err(refusal) => Err(refusal.reason()),
+        }
+    }
+
+    const BAD_SIGNATURE: Result<(), Reason> = Err(Reason::TokenBindingSignature);
+    const BAD_KEY: Result<(), Reason> = Err(Reason::TokenBindingKey);
+
+    #[test]
+    fn a_signature_of_p256_has_one_form() {
+        let parameters = KeyParameters::EcdsaP256;
+        let key = point_key();
+        let id = TokenBindingId::encode(parameters, &PublicKey::Point(&point_of(&key)));
+        let signature = ecdsa_signature(&key, &input(parameters));
+        let sound = raw(&signature);
+        assert_eq!(judged(parameters, &id, &sound), Ok(()));
+        let der = signature.to_der().unwrap();
+        let swapped = [&sound[32..], &sound[..32]].concat();
+        let leading_zero = [&[0], sound.as_slice()].concat();
+        let trailing = [sound.as_slice(), &[0]].concat();
+        for bad in [der, swapped, leading_zero, trailing, vec![0; 64], vec![0xff; 64]] {
+            assert_eq!(judged(parameters, &id, &bad), BAD_SIGNATURE, "{bad:?}");
+        }
+        let other = raw(&ecdsa_signature(&point_key(), &input(parameters)));
+        assert_eq!(judged(parameters, &id, &other), BAD_SIGNATURE);
+    }
+
+    #[test]
+    fn a_key_of_p256_is_a_point_of_64_bytes() {
+        let parameters = KeyParameters::EcdsaP256;
+        let key = point_key();
+        let sound = point_of(&key);
+        let signature = raw(&ecdsa_signature(&key, &input(parameters)));
+        let mut off_curve = sound.clone();
+        off_curve[63] ^= 1;
+        let uncompressed = [&[4], sound.as_slice()].concat();
+        let long = [sound.as_slice(), &[0]].concat();
+        for bad in [off_curve, uncompressed, long, vec![0; 64]] {
+            let id = TokenBindingId::encode(parameters, &PublicKey::Point(&bad));
+            assert_eq!(judged(parameters, &id, &signature), BAD_KEY, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_signature_of_rsa_has_one_form() {
+        let key = rsa_of(2048);
+        let (pkcs, pss) = (KeyParameters::Rsa2048Pkcs15, KeyParameters::Rsa2048Pss);
+        for (parameters, other) in [(pkcs, pss), (pss, pkcs)] {
+            let id = rsa_id(parameters, &key);
+            let input = input(parameters);
+            let sound = rsa_signature(parameters, 32, &key, &input);
+            assert_eq!(judged(parameters, &id, &sound), Ok(()), "{parameters:?}");
+            let long = [sound.as_slice(), &[0]].concat();
+            let leading_zero = [&[0], sound.as_slice()].concat();
+            let short = sound[..255].to_vec();
+            let other_scheme = rsa_signature(other, 32, &key, &input);
+            let other_key = rsa_signature(parameters, 32, &rsa_of(2048), &input);
+            for bad in [long, leading_zero, short, other_scheme, other_key, vec![0; 256]] {
+                assert_eq!(judged(parameters, &id, &bad), BAD_SIGNATURE, "{parameters:?}");
+            }
+        }
+        let id = rsa_id(pss, &key);
+        for salt in [0, 20, 31, 33] {
+            let signature = rsa_signature(pss, salt, &key, &input(pss));
+            assert_eq!(judged(pss, &id, &signature), BAD_SIGNATURE, "{salt}");
+        }
+    }
+
+    /// RFC 8017, section 8.1.2, step 1.
+    #[test]
+    fn a_pss_signature_without_its_leading_zero_is_not_a_second_spelling() {
+        let parameters = KeyParameters::Rsa2048Pss;
+        let key = rsa_of(2048);
+        let id = rsa_id(parameters, &key);
+        // One in 256 begins with a zero byte: each has a salt of its own.
+        let signature =
+            std::iter::repeat_with(|| rsa_signature(parameters, 32, &key, &input(parameters)))
+                .find(|signature| signature[0] == 0)
+                .unwrap();
+        assert_eq!(judged(parameters, &id, &signature), Ok(()));
+        assert_eq!(judged(parameters, &id, &signature[1..]), BAD_SIGNATURE);
+    }
+
+    #[test]
+    fn an_rsa_key_has_2048_bits_and_a_sound_exponent() {
+        for parameters in [KeyParameters::Rsa2048Pkcs15, KeyParameters::Rsa2048Pss] {
+            for bits in [1024, 2047, 3072] {
+                let key = rsa_of(bits);
+                let signature = rsa_signature(parameters, 32, &key, &input(parameters));
+                let id = rsa_id(parameters, &key);
+                assert_eq!(judged(parameters, &id, &signature), BAD_KEY, "{bits}");
+            }
+            let key = rsa_of(2048);
+            let signature = rsa_signature(parameters, 32, &key, &input(parameters));
+            let modulus = key.rsa().unwrap().n().to_vec();
+            for exponent in [&[][..], &[1], &[2], &[0, 1, 0, 1], &[1; 9]] {
+                let bad = PublicKey::Rsa { modulus: &modulus, exponent };
+                let id = TokenBindingId::encode(parameters, &bad);
+                assert_eq!(judged(parameters, &id, &signature), BAD_KEY, "{exponent:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_message_of_other_key_parameters_than_negotiated() {
+        let key = rsa_of(2048);
+        let (pkcs, pss) = (KeyParameters::Rsa2048Pkcs15, KeyParameters::Rsa2048Pss);
+        let signature = rsa_signature(pkcs, 32, &key, &input(pkcs));
+        let judged = judged(pss, &rsa_id(pkcs, &key), &signature);
+        assert_eq!(judged, Err(Reason::TokenBindingKeyParameters));
+    }
+}
