@@ -45,11 +45,11 @@ trap 'exit 130' INT TERM
 
 free_ports() {
     /usr/bin/python3 -c 'import socket
-s = [socket.socket() for _ in range(3)]
+s = [socket.socket() for _ in range(5)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*[x.getsockname()[1] for x in s])'
 }
-read -r port bound_port backend <<<"$(free_ports)"
+read -r port bound_port session_port backend application <<<"$(free_ports)"
 
 # --- certificates and keys ---
 certificate() { # NAME SUBJECT-ALTERNATIVE-NAME
@@ -73,10 +73,11 @@ token alice --unbound >"$run/unbound.token"
 "$bound" tb key new --out "$run/carol.key"
 read -r _ carol carol_hash <<<"$("$bound" tb key id "$run/carol.key")"
 token carol --tbh "$carol_hash" >"$run/carol.token"
+"$bound" secret new --out "$run/cookie.secret"
 
 # --- the example configurations, with this place's paths and ports ---
-placed() { # EXAMPLE PORT
-    sed -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$backend|g" -e "/^LoadModule/d" \
+placed() { # EXAMPLE PORT BACKEND
+    sed -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$3|g" -e "/^LoadModule/d" \
         -e "s|^Listen 443|Listen 127.0.0.1:$2|" -e "s|\*:443|127.0.0.1:$2|" \
         -e "s|listen 443|listen 127.0.0.1:$2|" "$server-conf/$1.conf"
 }
@@ -92,8 +93,9 @@ if [ $server = httpd ]; then
         echo "ServerName localhost"
         [ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
         echo "LoadModule auth_bound_module $module"
-        placed certificate-bound-api "$port"
-        placed token-binding "$bound_port"
+        placed certificate-bound-api "$port" "$backend"
+        placed token-binding "$bound_port" "$backend"
+        placed bound-session "$session_port" "$application"
     } >"$run/server.conf"
     command=(/usr/sbin/apache2 -DFOREGROUND -f "$run/server.conf")
 else
@@ -105,8 +107,9 @@ else
         echo "http {"
         echo "access_log off;"
         for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $run/$kind;"; done
-        placed certificate-bound-api "$port"
-        placed token-binding "$bound_port"
+        placed certificate-bound-api "$port" "$backend"
+        placed token-binding "$bound_port" "$backend"
+        placed bound-session "$session_port" "$application"
         echo "}"
     } >"$run/server.conf"
     command=(/usr/sbin/nginx -e "$run/error.log" -c "$run/server.conf")
@@ -114,16 +117,22 @@ fi
 
 /usr/bin/python3 demo/backend.py "$backend" &
 started+=($!)
+/usr/bin/python3 demo/application.py "$application" &
+started+=($!)
 "${command[@]}" >>"$run/console.log" 2>&1 &
 started+=($!)
+answers() { # PORT...: whether something listens on each
+    for one in "$@"; do (exec 3<>"/dev/tcp/127.0.0.1/$one") 2>/dev/null || return 1; done
+}
 for _ in $(seq 100); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && (exec 3<>"/dev/tcp/127.0.0.1/$backend") 2>/dev/null && break
-    kill -0 "${started[1]}" 2>/dev/null || { cat "$run/console.log" "$run/error.log" >&2; exit 1; }
+    answers "$port" "$backend" "$application" && break
+    kill -0 "${started[2]}" 2>/dev/null || { cat "$run/console.log" "$run/error.log" >&2; exit 1; }
     sleep 0.1
 done
 
 # --- the walk ---
-base=(curl --silent --show-error --cacert "$run/ca.pem" --resolve "api.example:$port:127.0.0.1")
+base=(curl --silent --show-error --cacert "$run/ca.pem" --resolve "api.example:$port:127.0.0.1"
+    --resolve "app.example:$session_port:127.0.0.1")
 url=https://api.example:$port/accounts
 failures=0
 visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
@@ -135,14 +144,16 @@ visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
     echo "== $title"
     "$@"
     status=$(sed -n '1s/^HTTP[^ ]* \([0-9]*\).*/\1/p' "$run/head")
-    grep -iE '^(HTTP|www-authenticate)' "$run/head" | tr -d '\r' | sed 's/^/   < /'
-    if [ "$status" = 200 ]; then
+    grep -iE '^(HTTP|www-authenticate|location|set-cookie)' "$run/head" | tr -d '\r' | sed -E 's/(.{90}).*/\1.../; s/^/   < /'
+    if grep -qi '^content-type: text/html' "$run/head"; then
+        sed -n 's|^<p>\(.*\)</p>.*|   the page says: \1|p' "$run/body"
+    elif [ "$status" = 200 ]; then
         echo "   the backend saw:"
         grep -iE '"(X-User|X-Proof|X-Certificate|.*Token-Binding[^"]*)"' "$run/body" | sed 's/^ */     /' || echo "     no key"
     else
         sed 's/^/   < /' "$run/body"
-        tail -n "+$((lines + 1))" "$run/error.log" | grep -oE 'AB[0-9]{4} .*' | sed -E 's/(, client: ).*//; s/^/   log: /' || true
     fi
+    tail -n "+$((lines + 1))" "$run/error.log" | grep -oE 'AB[0-9]{4} .*' | sed -E 's/( while [a-z ]+)?, client: .*//; s/^/   log: /' || true
     if [ "$status" != "$expected" ]; then
         echo "   EXPECTED $expected"
         failures=$((failures + 1))
@@ -150,17 +161,28 @@ visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
 }
 call() { "${base[@]}" --dump-header "$run/head" --output "$run/body" "$@" "$url"; }
 # With Token Binding, which curl cannot do.
-bound_url=https://app.example:$bound_port
+tb_port=$bound_port
 tb() { # PATH ARGUMENTS...
     local path=$1
     shift
-    "$bound" tb get "$bound_url$path" --ca "$run/ca.pem" --connect "127.0.0.1:$bound_port" --include --show "$@" \
+    "$bound" tb get "https://app.example:$tb_port$path" --ca "$run/ca.pem" --connect "127.0.0.1:$tb_port" --include --show "$@" \
         >"$run/answer" 2>"$run/shown" || { cat "$run/shown" >&2; exit 1; }
     sed '/^\r\{0,1\}$/q' "$run/answer" >"$run/head"
     sed '1,/^\r\{0,1\}$/d' "$run/answer" >"$run/body"
 }
 seen() { # NAME: what the backend saw under it
     sed -n "s/^ *\"$1\": \"\(.*\)\",\{0,1\}$/\1/p" "$run/body"
+}
+# The application, with a browser's cookies.
+session_url=https://app.example:$session_port
+browse() { # COOKIES PATH ARGUMENTS...: the cookies are in the file COOKIES
+    local jar=$1 path=$2
+    shift 2
+    "${base[@]}" --dump-header "$run/head" --output "$run/body" --cookie "$run/$jar" --cookie-jar "$run/$jar" \
+        "$@" "$session_url$path"
+}
+says() { # TEXT: what the page must say
+    grep -qF "$1" "$run/body" || { echo "   EXPECTED a page that says: $1"; failures=$((failures + 1)); }
 }
 bearer() { echo "Authorization: Bearer $(cat "$run/$1.token")"; }
 alice=(--cert "$run/alice.pem" --key "$run/alice.key")
@@ -189,6 +211,40 @@ visit 400 "and where a key is required" tb /members --no-token-binding
 visit 200 "carol's token, bound to her key" tb /accounts --key "$run/carol.key" --header "$(bearer carol)"
 visit 401 "the same token, stolen, with another key" tb /accounts --header "$(bearer carol)"
 
+chapter "Bound cookies: an application that knows of no keys"
+visit 303 "alice logs in, with her certificate; her session cookie leaves sealed" browse alice.cookies /login \
+    "${alice[@]}" --data 'user=alice&password=wonderland'
+visit 200 "she uses her session" browse alice.cookies / "${alice[@]}"
+says "Hello, alice."
+cp "$run/alice.cookies" "$run/stolen.cookies"
+visit 200 "bob has copied all her cookies, and has a certificate of his own" browse stolen.cookies / "${bob[@]}"
+says "Please log in."
+visit 200 "the same without a certificate" browse stolen.cookies /
+says "Please log in."
+visit 401 "the same where programs ask" browse stolen.cookies /api/me "${bob[@]}"
+echo
+echo "== what the operator can tell of the stolen cookie"
+awk '$6 == "SESSION" { print $6 "=" $7 }' "$run/stolen.cookies" |
+    "$bound" cookie inspect --secret "$run/cookie.secret" --host app.example --path / --cert "$run/bob.pem" - | sed 's/^/   /'
+visit 303 "somebody without a key logs in: the session cookie is not issued" browse nobody.cookies /login \
+    --data 'user=alice&password=wonderland'
+visit 200 "and there is no session" browse nobody.cookies /
+says "Please log in."
+tb_port=$session_port
+visit 303 "carol logs in with her Token Binding key" tb /login --key "$run/carol.key" --data 'user=carol&password=christmas'
+cookie=$(sed -n 's/^set-cookie: \(SESSION=[^;]*\).*/\1/Ip' "$run/head" | tr -d '\r')
+visit 200 "she uses her session, on another connection" tb / --key "$run/carol.key" --header "Cookie: $cookie"
+says "Hello, carol."
+visit 200 "the same cookie, stolen, with another key" tb / --header "Cookie: $cookie"
+says "Please log in."
+visit 200 "and without one" tb / --no-token-binding --header "Cookie: $cookie"
+says "Please log in."
+visit 200 "alice is still logged in" browse alice.cookies / "${alice[@]}"
+says "Hello, alice."
+visit 303 "she logs out" browse alice.cookies /logout "${alice[@]}" --data ''
+visit 200 "and is logged out" browse alice.cookies / "${alice[@]}"
+says "Please log in."
+
 echo
 if [ $failures -gt 0 ]; then
     echo "$failures of the answers were not as expected; the log is:" >&2
@@ -205,7 +261,10 @@ $server goes on serving until Ctrl-C. To try by hand:
   ${base[*]} --cert alice.pem --key alice.key \\
       -H "Authorization: Bearer \$(cat alice.token)" $url
 
+  ${base[*]} --cert alice.pem --key alice.key --cookie-jar jar --cookie jar --location \\
+      --data 'user=alice&password=wonderland' $session_url/login
+
   $bound token inspect \$(cat alice.token)
   tail -f $run/error.log
 END
-wait "${started[1]}"
+wait "${started[2]}"

@@ -1,5 +1,5 @@
 """The example configurations are configurations: each is read by its server as it stands, but for
-the paths, ports and addresses of the place it is tried in. demo.sh serves with the first one."""
+the paths, ports and addresses of the place it is tried in. demo.sh serves with some of them."""
 
 import re
 
@@ -17,7 +17,8 @@ CASES = [
     for kind in KINDS
     for path in sorted((ROOT / f"{kind.artifact_folder}-conf").glob("*.conf"))
 ]
-ONE_SERVER = {"openid-connect.conf": "mod_auth_openidc is httpd's"}
+_ONE_MODULE = "mod_auth_openidc is httpd's"
+ONE_SERVER = {"openid-connect.conf": _ONE_MODULE, "bound-openid-session.conf": _ONE_MODULE}
 SMALLEST = World.parse(
     {
         "realm": "test",
@@ -36,6 +37,7 @@ def placed(text: str, site: Site) -> str:
         r"/etc/auth-bound/server\.pem": str(pki.server.certificate),
         r"/etc/auth-bound/server\.key": str(pki.server.key),
         r"/etc/auth-bound/jwks\.json": site.fill("{jwks:sound}"),
+        r"/etc/auth-bound/cookie\.secret": site.fill("{secret:main}"),
         r"(?m)^LoadModule auth_bound_module .*$": "",
         r"modules/mod_auth_openidc\.so": "/usr/lib/apache2/modules/mod_auth_openidc.so",
         r"(?m)^Listen 443$": "",

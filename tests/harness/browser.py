@@ -1,10 +1,11 @@
-"""A browser with Token Binding keys and cookies, as far as logins need one (RFC 8473, RFC 6265)."""
+"""A browser with Token Binding keys, a certificate and cookies, as far as logins need one (RFC 8473, RFC 6265)."""
 
 from http.cookies import SimpleCookie
 from urllib.parse import urljoin, urlsplit
 
 from .bound_client import BoundConnection
 from .client import Answer
+from .pki import Identity
 from .server import Server
 from .token_binding import PARAMETERS, REFERRED, Binding, offer
 
@@ -15,12 +16,15 @@ class Browser:
     """`hosts` are the world's hosts by the names in URLs. Each request has a connection of its own.
 
     Without a `name` it knows nothing of Token Binding; with one, it has a key for each host.
+    `identity` is the certificate that it shows where it is asked for one.
     """
 
-    def __init__(self, server: Server, hosts: dict, name: str = ""):
+    def __init__(self, server: Server, hosts: dict, name: str = "", identity: Identity | None = None):
         self._server = server
         self._hosts = hosts
         self._name = name
+        self._identity = identity
+        self.around = server.site.around
         self.cookies = {host: {} for host in hosts}
 
     def key(self, host: str) -> str:
@@ -31,9 +35,9 @@ class Browser:
         """What it sends to a host."""
         return "; ".join(f"{name}={value}" for name, value in self.cookies[host].items())
 
-    def like(self, name: str = "") -> "Browser":
+    def like(self, name: str = "", identity: Identity | None = None) -> "Browser":
         """Another browser that has got at the cookies, and not at the keys."""
-        other = Browser(self._server, self._hosts, name)
+        other = Browser(self._server, self._hosts, name, identity)
         other.cookies = {host: dict(cookies) for host, cookies in self.cookies.items()}
         return other
 
@@ -56,7 +60,8 @@ class Browser:
     def step(self, url: str, referred: str = "", speechless: bool = False) -> Answer:
         """One request; `referred` is the host whose key is shown as well, `speechless` shows none."""
         parts = urlsplit(url)
-        hello = {"token_binding": offer(PARAMETERS["ecdsap256"]) if self._name else None}
+        offered = offer(PARAMETERS["ecdsap256"]) if self._name else None
+        hello = {"token_binding": offered, "identity": self._identity}
         host = self._hosts[parts.netloc]
         with BoundConnection(self._server, host, server_name=parts.hostname, **hello) as connection:
             connection.turn_to(parts.netloc)

@@ -22,16 +22,19 @@ _LIFETIME = 300
 
 class OpenIdProvider:
     """`issuer` is its URL from outside; `binds` says whether ID tokens are bound to the referred key,
-    `misbinds` that they are to nobody's.
+    `misbinds` that they are to nobody's. `claims` are added to ID tokens.
     """
 
     def __init__(self, keys: Keys):
         self.issuer = ""
         self.binds = False
         self.misbinds = False
+        self.claims = {}
         self.logins = 0
+        self.refreshes = 0
         self._keys = keys
         self._codes = {}
+        self._refresh_tokens = {}
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.provider = self
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
@@ -67,13 +70,25 @@ class OpenIdProvider:
         return f"{query['redirect_uri']}?{urlencode({'code': code, 'state': query['state']})}"
 
     def token(self, form: dict, authorization: str) -> dict | None:
-        """Section 3.1.3: tokens for a code, once; none if anything is wrong about the request."""
+        """Sections 3.1.3 and 12: tokens for a code or a refresh token, once; none if anything is
+        wrong about the request."""
         expected = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        login = self._codes.pop(form.get("code"), None)
-        if authorization != f"Basic {expected}" or not login or form.get("redirect_uri") != login["to"]:
+        if authorization != f"Basic {expected}":
             return None
+        if form.get("grant_type") == "refresh_token":
+            login = self._refresh_tokens.pop(form.get("refresh_token"), None)
+            self.refreshes += bool(login)
+        else:
+            login = self._codes.pop(form.get("code"), None)
+            login = login if login and form.get("redirect_uri") == login["to"] else None
+        return self._tokens(login) if login else None
+
+    def _tokens(self, login: dict) -> dict:
+        again = secrets.token_urlsafe(16)
+        self._refresh_tokens[again] = login
         return {
             "access_token": secrets.token_urlsafe(16),
+            "refresh_token": again,
             "token_type": "Bearer",
             "expires_in": _LIFETIME,
             "id_token": self._id_token(login),
@@ -82,6 +97,7 @@ class OpenIdProvider:
     def _id_token(self, login: dict) -> str:
         now = int(time.time())
         claims = {"iss": self.issuer, "sub": "alice", "aud": CLIENT, "iat": now, "exp": now + _LIFETIME}
+        claims |= self.claims
         if login["nonce"]:
             claims["nonce"] = login["nonce"]
         if self.misbinds:
