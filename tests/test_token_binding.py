@@ -165,6 +165,35 @@ def test_one_connection_and_another_host(server, kind, version):
 
 @TLS
 @PROTOCOLS
+def test_key_parameters_that_another_host_negotiated(server, kind, version, protocol):
+    """A host's list is not only for handshakes: keys that it does not want prove nothing there."""
+    server.log.announce("AB1231 token-binding-missing|AB1057 token-binding-required")
+    hello = {"version": version, "token_binding": offer(0)}
+    with BoundConnection(server, "default", protocol, **hello) as connection:
+        fields = connection.fields()
+        token = bound_token(server, connection.key)
+        assert told(connection.get("/bound", *fields, token))["BOUND_PROOF"] == "token-binding"
+        connection.turn_to("picky.test.example")
+        assert not {PROVIDED_ID, CONTEXT} & told(connection.get("/headers", *fields)).keys()
+        assert connection.get("/bound", *fields, token).status == 401
+        connection.turn_to("on.test.example")
+        assert told(connection.get("/", *fields))[CONTEXT] == connection.context
+        connection.turn_to("picky.test.example")
+        assert connection.get("/required", *fields).status == 400
+
+
+@TLS
+@PROTOCOLS
+def test_key_parameters_that_both_hosts_have(server, kind, version, protocol):
+    hello = {"version": version, "token_binding": offer(P256)}
+    with BoundConnection(server, "default", protocol, **hello) as connection:
+        connection.turn_to("picky.test.example")
+        token = bound_token(server, "p256")
+        assert told(connection.get("/bound", *connection.fields(), token))["BOUND_PROOF"] == "token-binding"
+
+
+@TLS
+@PROTOCOLS
 def test_a_host_that_has_it_beside_a_default_that_has_not(server, kind, version, protocol):
     with BoundConnection(server, "late", protocol, version=version) as connection:
         check(connection, None)
@@ -305,6 +334,51 @@ def test_a_backend_is_not_offered_it(around, kind):
                     hello = received.recv(4096)
     assert hello[0] == 22 and hello[5] == 1
     assert TOKEN_BINDING not in extensions_of_hello(hello[5:])
+
+
+# --- Configurations
+
+
+def words_of(hosts: dict) -> dict:
+    """The world with these hosts in place of its own."""
+    words = table.read("worlds/token_binding.toml")
+    words["exported"].remove("OUTER_ID")  # NGINX knows no variable that nobody configures
+    return {**words, "hosts": hosts}
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["without TLS", "one with TLS and one without"])
+def test_a_server_without_tls(around, kind, both):
+    """Another server's TLS is of no use to the one that is to negotiate; httpd finds out at its start."""
+    on = {"set": {"token-binding": "on"}}
+    words = words_of({"default": {"certificates": "none", **(on if both else {})}, "plain": on})
+    del words["set"]["token-binding"]
+    refusal = 'oken_?[bB]inding: got "on", expected a server with TLS'
+    with contextlib.nullcontext() if both else pytest.raises(RuntimeError, match=refusal):
+        with serving(kind, World.parse(words), around) as server, BoundConnection(server) as connection:
+            check(connection, bytes([1, 0, 1, P256]))
+
+
+def of_example(kind, path: str) -> str:
+    """One location of the example configuration, with the tests' backend."""
+    text = (table.TESTS.parent / f"{kind.artifact_folder}-conf/token-binding.conf").read_text()
+    location = rf"<Location {path}>.*?</Location>|location {path} \{{.*?\}}"
+    return re.search(location, text, re.DOTALL)[0].replace("http://127.0.0.1:8080", "{backend}")
+
+
+def test_the_example_believes_no_header_of_the_clients(around, kind):
+    """The headers that it sets by the server's own means are not the client's to set."""
+    words = words_of({"default": {"certificates": "none", kind.artifact_folder: of_example(kind, "/context")}})
+    names = ["Sec-Token-Binding", CONTEXT, "X-Token-Binding-Hash"]
+    seen = lambda answer: {name: value for name, value in json.loads(answer.body)["headers"] if name in names}
+    forged = [(CONTEXT, "forged"), ("X-Token-Binding-Hash", "forged")]
+    with serving(kind, World.parse(words), around) as server:
+        with BoundConnection(server, token_binding=None) as connection:
+            assert seen(connection.get("/context", ("Sec-Token-Binding", "forged"), *forged)) == {}
+        with BoundConnection(server) as connection:
+            assert seen(connection.get("/context", *forged)) == {CONTEXT: connection.context}
+            key, (message,) = connection.keys[connection.key], connection.fields()
+            values = [message[1], connection.context, key.tbh]
+            assert seen(connection.get("/context", message, *forged)) == dict(zip(names, values))
 
 
 # --- Early data
@@ -568,6 +642,20 @@ def test_renegotiation_without_the_extension(server, httpd_kind):
         assert not {PROVIDED_ID, CONTEXT} & exported.keys()
         headers = (*connection.fields(), bound_token(server, "p256"))
         assert connection.get("/bound", *headers).status == 401
+
+
+def test_renegotiation_that_offers_it_for_the_first_time(server, httpd_kind):
+    """A connection has it from the first handshake on or never: what would not count is not answered."""
+    hello = {"version": TLS_1_2, "silent": 1, "identity": server.site.around.pki.clients["alice"]}
+    server.log.announce("AB1231 token-binding-missing")
+    with BoundConnection(server, **hello) as connection:
+        assert not {PROVIDED_ID, CONTEXT} & told(connection.get("/")).keys()
+        told(connection.get("/step-up"))
+        assert connection.tls.hellos == 2
+        assert connection.tls.negotiated is None
+        fields = connection.fields(Binding("p256"))
+        assert not {PROVIDED_ID, CONTEXT} & told(connection.get("/", *fields)).keys()
+        assert connection.get("/bound", *fields, bound_token(server, "p256")).status == 401
 
 
 def test_the_key_parameters_after_renegotiation(server, httpd_kind):

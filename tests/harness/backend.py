@@ -1,14 +1,19 @@
 """The application behind the servers: it answers with what it was sent."""
 
+import http.client
 import json
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+# The longest header that is read: servers in front let longer ones through than Python does.
+http.client._MAXLINE = 1 << 20
+
 
 class Backend:
     """Plain HTTP on loopback. `/slow...` answers after a moment, so that requests overlap;
-    `.../answers/302` answers with that status."""
+    `.../answers/302` answers with that status. `X-Reply` asks for headers of the answer, in JSON
+    (servers join a header's fields); `X-Reply-Also: Name: value` for one more."""
 
     def __init__(self):
         self.requests = 0
@@ -52,10 +57,14 @@ class _Echo(BaseHTTPRequestHandler):
         self.send_response(int(asked[1]) if asked else 200)
         if asked and asked[1].startswith("3"):
             self.send_header("Location", "/elsewhere")
+        for name, value in json.loads(self.headers.get("X-Reply", "[]")):
+            self.send_header(name, value)
+        if also := self.headers.get("X-Reply-Also"):
+            self.send_header(*also.split(": ", 1))
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        if self.command != "HEAD":
+        if self.command != "HEAD" and not (asked and asked[1] in ("204", "304")):
             self.wfile.write(content)
 
     def echo(self):

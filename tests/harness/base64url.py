@@ -9,6 +9,14 @@ def encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
+def decode(text: str) -> bytes:
+    """Only the one spelling that `encode` gives."""
+    data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    if encode(data) != text:
+        raise ValueError(f"not base64url in its canonical form: {text!r}")
+    return data
+
+
 def number(value: int) -> str:
     """Base64urlUInt of RFC 7518, section 2."""
     return encode(value.to_bytes((value.bit_length() + 7) // 8, "big"))

@@ -61,6 +61,11 @@ class BoundConnection:
         """The header; without bindings, one provided binding by a key that was negotiated."""
         return [("Sec-Token-Binding", self.message(*(bindings or [Binding(self.key)])))]
 
+    @property
+    def kept(self) -> bool:
+        """Another request can be sent."""
+        return self._exchange.kept
+
     def request(self, method: str, path: str, headers=(), body: bytes = b"") -> Answer:
         return self._exchange.request(method, path, headers, body)
 

@@ -22,6 +22,11 @@ class Http1:
         self._http.sock = _Socket(tls)
         self._http.auto_open = 0
 
+    @property
+    def kept(self) -> bool:
+        """The last answer did not say `Connection: close`."""
+        return self._http.sock is not None
+
     def request(self, method: str, path: str, headers=(), body: bytes = b"") -> Answer:
         """`headers` is a list of pairs, so that a field can be sent twice."""
         self._http.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
@@ -47,6 +52,8 @@ class _Socket:
 
 class Http2:
     """One request, or several streams at once. `host` is what they name."""
+
+    kept = True  # or else the next request fails
 
     def __init__(self, tls: Tls, host: str):
         self._tls = tls

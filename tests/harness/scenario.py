@@ -11,7 +11,11 @@ REFUSALS = table.read("refusals.toml")
 
 @dataclass(frozen=True)
 class Expectation:
-    """What must come of a request. Without `refused` it reaches what it asked for."""
+    """What must come of a request. Without `refused` it reaches what it asked for.
+
+    `cookies_seen` are the `Cookie` headers that the backend gets. `cookies_refused` are refusals of
+    cookies as in "AB3119 possession-mismatch S", all of them, by name.
+    """
 
     refused: str = ""
     status: int = 0
@@ -26,13 +30,16 @@ class Expectation:
     sees_not: list = field(default_factory=list)
     logged: dict = field(default_factory=dict)
     log: list = field(default_factory=list)
+    cookies_seen: list | None = None
+    cookies_refused: list = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Step:
     """One request. Steps that name the same `connection` share it.
 
-    `token_binding` is a `Presentation`; with it, the tests' own TLS client is used.
+    `token_binding` is a `Presentation`; with it, the tests' own TLS client is used. `cookies` are
+    `Cookie` headers: lists of texts and of tables, each a `Sealed`.
     """
 
     at: str
@@ -45,6 +52,7 @@ class Step:
     token_binding: dict | None = None
     authorization: str | list = "Bearer {token}"
     headers: list = field(default_factory=list)
+    cookies: list = field(default_factory=list)
     wait: float = 0
     times: int = 1
 

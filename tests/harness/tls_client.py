@@ -29,11 +29,12 @@ class TlsError(OSError):
 
 @dataclass(frozen=True)
 class Hello:
-    """What the client offers. `token_binding` is the body of extension 24; without it there is none,
-    nor in more than `offers` ClientHellos of the connection.
+    """What the client offers. `token_binding` is the body of extension 24; without it there is none.
+    Of the connection's ClientHellos the first `silent` do without, and so do all after the next `offers`.
     """
 
     token_binding: bytes | None = None
+    silent: int = 0
     offers: int = 100
     version: int | None = None
     server_name: str | None = "localhost"
@@ -109,15 +110,16 @@ class Tls:
         if names and openssl.SSL_CTX_set_alpn_protos(context, names, len(names)):  # zero is success here
             raise ValueError(hello.protocols)
         if hello.token_binding is not None:
-            self._add_extension(hello.token_binding, hello.offers)
+            self._add_extension(hello.token_binding, range(hello.silent, hello.silent + hello.offers))
 
-    def _add_extension(self, body: bytes, offers: int):
-        """The callbacks belong to this object, so that they live as long as the connection."""
+    def _add_extension(self, body: bytes, offering: range):
+        """In these ClientHellos of the connection, counted from zero. The callbacks belong to this object,
+        so that they live as long as the connection."""
         buffer = (ctypes.c_ubyte * len(body)).from_buffer_copy(body)
 
         def add(_ssl, _type, _where, out, length, *_):
             self.hellos += 1
-            if self.hellos > offers:
+            if self.hellos - 1 not in offering:
                 return 0
             self.negotiated = None  # until this ClientHello is answered
             out[0] = ctypes.cast(buffer, openssl.BYTES)

@@ -79,6 +79,8 @@ class Key:
         scheme = {0: "pkcs", 1: "pss"}[self.parameters]
         if form == "padded-message":
             return _padded(hashlib.sha256(data).digest(), self.private.key_size // 8)
+        if form in ("zero-first", "zero-left-out"):
+            return self._rsa_with_zero(data)
         if form == "other-scheme":
             scheme = {"pkcs": "pss", "pss": "pkcs"}[scheme]
         if scheme == "pkcs":
@@ -86,6 +88,14 @@ class Key:
         salt = {"salt-0": 0, "salt-20": 20, "salt-31": 31, "salt-max": padding.PSS.MAX_LENGTH}.get(form, 32)
         mask = hashes.SHA1() if form == "mask-sha1" else hashes.SHA256()
         return self.private.sign(data, padding.PSS(padding.MGF1(mask), salt), digest)
+
+    def _rsa_with_zero(self, data: bytes) -> bytes:
+        """A signature whose first byte is zero: one in 256, if there is a salt."""
+        if self.parameters != PARAMETERS["rsa2048_pss"]:
+            raise ValueError("the same data always has the same signature")
+        while (signature := self._rsa(data, "sound"))[0] != 0:
+            pass
+        return signature
 
 
 class Keys:
@@ -210,6 +220,7 @@ def _misshapen(signature: bytes, form: str) -> bytes:
         "flipped": lambda: bytes([signature[0] ^ 4]) + signature[1:],
         "last-flipped": lambda: signature[:-1] + bytes([signature[-1] ^ 1]),
         "short": lambda: signature[:-1],
+        "zero-left-out": lambda: signature[1:],
         "long": lambda: signature + b"\0",
         "empty": lambda: b"",
         "zeros": lambda: bytes(len(signature)),

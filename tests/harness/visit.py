@@ -7,8 +7,10 @@ from http.client import HTTPException
 
 from .bound_client import BoundConnection, Presentation, presentation
 from .client import Answer, Connection, Http2, tls_context
+from .cookie_seal import Sealed
 from .scenario import REFUSALS, Expectation, Scenario, Step
 from .server import Server
+from .table import record
 
 _CHALLENGE = re.compile(r'(?P<scheme>[A-Za-z]+)(?: \w+="[^"\\]*"(?:, \w+="[^"\\]*")*)?')
 _PARAMETER = re.compile(r'(\w+)="([^"\\]*)"')
@@ -68,7 +70,13 @@ class Visit:
         values = step.authorization
         values = [values] if isinstance(values, str) else values
         headers = [("Authorization", value) for value in values] + step.headers
+        headers += [("Cookie", self._cookies(pairs)) for pairs in step.cookies]
         return [(name, self._fill(value)) for name, value in headers]
+
+    def _cookies(self, pairs: list) -> str:
+        """A `Cookie` header; a text is the same as it stands."""
+        sealed = lambda words: record(Sealed, self._mint.fill(words)).pairs(self._around)
+        return "; ".join(pair if isinstance(pair, str) else sealed(pair) for pair in pairs)
 
     def _fill(self, text: str) -> str:
         return self._mint.fill(text.replace("{token}", self._token))
@@ -81,7 +89,7 @@ class Visit:
         address = self._server.site.addresses[step.host]
         client = self._around.pki.clients.get(step.certificate)
         request = (step.method, self._fill(step.at), headers, self._fill(step.body).encode())
-        if step.token_binding is not None:
+        if step.token_binding is not None and address.tls:
             return self._bound_request(step, client, request)
         if self._protocol == "h2":
             return Http2(address, self._around.pki.ca, client).request(*request)
@@ -142,7 +150,8 @@ class Visit:
             return self._complain(f"not one well-formed challenge: {challenges}")
         self._expect("scheme", challenges[0].split(" ")[0], expect.scheme or refusal.get("scheme", "Bearer"))
         parameters = _PARAMETER.findall(challenges[0])
-        wanted = {"realm": self._server.site.world.realm, **expect.challenge}
+        realm = {} if refusal.get("bare") else {"realm": self._server.site.world.realm}
+        wanted = {**realm, **expect.challenge}
         if "error" in refusal:
             wanted["error"] = refusal["error"]
         described = dict(parameters).get("error_description")
@@ -154,7 +163,8 @@ class Visit:
     def _check_seen(self, step: Step, answer: Answer):
         """What the backend, or the CGI program, was sent."""
         expect, fill = step.expect, self._told
-        if not (expect.env or expect.env_absent or expect.sees or expect.sees_not):
+        told = expect.cookies_refused or expect.cookies_seen is not None
+        if not (expect.env or expect.env_absent or expect.sees or expect.sees_not or told):
             return
         headers, variables = _seen(answer)
         for name, value in fill(expect.env).items():
@@ -165,10 +175,17 @@ class Visit:
             self._expect(name, headers.get(name.lower()), [value])
         for name in expect.sees_not:
             self._expect(name, headers.get(name.lower()), None)
+        if expect.cookies_seen is not None:
+            self._expect("Cookie", headers.get("cookie", []), expect.cookies_seen)
+        numbers = [words.split(" ")[0] for words in expect.cookies_refused]
+        wanted = [",".join(numbers)] if numbers else None
+        self._expect("BOUND_COOKIE_REFUSED", variables.get("BOUND_COOKIE_REFUSED"), wanted)
 
     def _check_log(self, expect: Expectation):
         """The refusal's own line, at its level, with a next step; and nothing unannounced."""
         log, announced = self._server.log, list(expect.log)
+        cookies = [_of_cookie(words) for words in expect.cookies_refused]
+        announced += cookies
         if not expect.refused:
             lines = log.fresh()
         else:
@@ -178,6 +195,9 @@ class Visit:
             lines = log.await_line(own)
             found = [line.level for line in lines if re.search(own, line.text)]
             self._expect(f"levels of {expect.refused} in the log", found, [refusal.get("level", "warn")])
+        for own in cookies:
+            found = [line.level for line in lines if re.search(own, line.text)]
+            self._expect(f"levels of {own} in the log", found, ["warn"])
         self._check_lines(lines, *announced)
 
     def _check_lines(self, lines: list, *announced: str):
@@ -206,6 +226,13 @@ class Visit:
 
     def _complain(self, text: str):
         self.complaints.append(text)
+
+
+def _of_cookie(words: str) -> str:
+    """A pattern of the line that tells of a refused cookie."""
+    number, reason, name = words.split(" ", 2)
+    line = f"{number} cookie-{reason}: the cookie \"{re.escape(name)}\" is not let through: "
+    return line + r"[^\"]+ \(\d+ so far in this process\)"
 
 
 def _seen(answer: Answer):

@@ -15,6 +15,7 @@ from pathlib import Path
 from . import base64url, keyserver, table, token_binding
 from .backend import Backend
 from .client import Address
+from .cookie_seal import Secrets
 from .keys import Keys
 from .keyserver import KeyServer
 from .openid_provider import OpenIdProvider
@@ -82,7 +83,7 @@ class World:
 
 
 class Surroundings:
-    """What every server of a run shares: certificates, keys and the backend."""
+    """What every server of a run shares: certificates, keys, secrets and the backend."""
 
     def __init__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="auth-bound-tests-"))
@@ -90,6 +91,7 @@ class Surroundings:
         self.pki = Pki(self.folder / "pki")
         self.keys = Keys()
         self.binding_keys = token_binding.Keys()
+        self.secrets = Secrets()
         self.backend = Backend()
 
     def close(self):
@@ -115,6 +117,8 @@ class Site:
             self.write_jwks(name)
         for name, content in world.files.items():
             (self.folder / name).write_text(content)
+            mode = 0o755 if content.startswith("#!") else 0o600 if name.endswith(".secret") else 0o644
+            (self.folder / name).chmod(mode)
         for location in world.location:
             if location.served == "file":
                 page = self.document_root / location.path.strip("/") / "page.txt"
@@ -149,6 +153,14 @@ class Site:
 
     def jwks_file(self, name: str) -> Path:
         return self.folder / f"{name}.jwks"
+
+    def secret_file(self, name: str) -> Path:
+        """A file with the secret of this name, the same on every site."""
+        file = self.folder / f"{name}.secret"
+        if not file.exists():
+            file.touch(0o600)
+            file.write_text(self.around.secrets[name].line)
+        return file
 
     def write_jwks(self, name: str, entries: list | None = None):
         """The world's JWK Set, or other entries under its name; replaced in one step."""
@@ -200,6 +212,8 @@ class Site:
     def _places(self) -> dict:
         return {
             "jwks": self.jwks_file,
+            "secret": self.secret_file,
+            "key-id": lambda name: self.around.secrets[name].key_id.hex(),
             "key-server": lambda: self.key_server.url(),
             "tls-key-server": lambda: self.tls_key_server.url(),
             "untrusted-key-server": lambda: self.untrusted_key_server.url(),
