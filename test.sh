@@ -24,6 +24,9 @@ need /usr/lib/python3/dist-packages/cryptography python3-cryptography "makes the
 need /usr/lib/python3/dist-packages/grpc python3-grpcio "calls through NGINX with gRPC"
 need /usr/lib/python3/dist-packages/h2 python3-h2 "speaks HTTP/2 to the servers"
 need /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc "logs in beside the module"
+need /usr/lib/python3/dist-packages/cherrypy python3-cherrypy3 "an application with a session"
+need /usr/lib/python3/dist-packages/django python3-django "an application with a session and CSRF tokens"
+need php php-cli "an application with a session"
 need valgrind valgrind "looks for leaks"
 need nm binutils "lists exported symbols"
 install_needed

@@ -4,6 +4,7 @@
 #include "httpd.h"
 
 static ap_filter_rec_t *seal_filter, *uncached_filter;
+static int caches; /* whether mod_cache is there */
 
 /* --- opening --- */
 
@@ -77,9 +78,6 @@ int ab_open_cookies(request_rec *r)
     own->cookie_scope = scope;
     own->cookie_status = DECLINED;
     own->cookies = NULL;
-    if (protects)
-        /* Interim responses pass by every filter. */
-        apr_table_setn(r->subprocess_env, "proxy-interim-response", "Suppress");
 
     ab_visit visit = visit_of(r);
     int goes_on = core->cookies_open(configuration, scope, &visit, (const ab_text *)own->cookie_headers->elts,
@@ -161,11 +159,16 @@ static void seal_headers(request_rec *r, ab_scope *const scopes[], size_t count,
         ap_log_rerror(APLOG_MARK, ab_level(level), 0, r, "%s", line);
 }
 
+static int sets_cookie(request_rec *r)
+{
+    return apr_table_get(r->headers_out, "Set-Cookie") || apr_table_get(r->err_headers_out, "Set-Cookie");
+}
+
 static apr_status_t seal(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
     ab_scope *scopes[AB_MAX_SCOPES];
     ab_cookies *before;
-    size_t count = protecting_scopes(filter->r, scopes, &before);
+    size_t count = sets_cookie(filter->r) ? protecting_scopes(filter->r, scopes, &before) : 0;
 
     if (count)
         seal_headers(filter->r, scopes, count, before);
@@ -176,7 +179,7 @@ static apr_status_t seal(ap_filter_t *filter, apr_bucket_brigade *brigade)
 /* mod_cache would keep a cookie as the application set it, and have it sealed for whoever comes next. */
 static apr_status_t keep_from_cache(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
-    if (apr_table_get(filter->r->headers_out, "Set-Cookie") || apr_table_get(filter->r->err_headers_out, "Set-Cookie"))
+    if (sets_cookie(filter->r))
         filter->r->no_cache = 1;
     ap_remove_output_filter(filter);
     return ap_pass_brigade(filter->next, brigade);
@@ -189,12 +192,26 @@ void ab_watch_cookies(request_rec *r)
 
     if (r->main || !protecting_scopes(r, scopes, &before))
         return;
-    ap_add_output_filter_handle(uncached_filter, NULL, r, r->connection);
+    if (caches)
+        ap_add_output_filter_handle(uncached_filter, NULL, r, r->connection);
     ap_add_output_filter_handle(seal_filter, NULL, r, r->connection);
 }
 
+static int suppress_interim(request_rec *r)
+{
+    /* Interim responses pass by every filter. */
+    if (r->proxyreq && core->scope_protects(configuration, ab_scope_here(r)))
+        apr_table_setn(r->subprocess_env, "proxy-interim-response", "Suppress");
+    return DECLINED;
+}
+
+/* When all modules are loaded. */
+static void find_cache(void) { caches = ap_find_linked_module("mod_cache.c") != NULL; }
+
 void ab_hook_cookies(void)
 {
+    ap_hook_optional_fn_retrieve(find_cache, NULL, NULL, APR_HOOK_MIDDLE);
+    ap_hook_handler(suppress_interim, NULL, NULL, APR_HOOK_REALLY_FIRST);
     /* In front of mod_cache's, which is of AP_FTYPE_CONTENT_SET - 1. */
     uncached_filter = ap_register_output_filter("AUTH_BOUND_UNCACHED", keep_from_cache, NULL, AP_FTYPE_CONTENT_SET - 2);
     /* Behind the filters that still change headers (mod_headers), before those that write them. */

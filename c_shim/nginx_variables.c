@@ -28,6 +28,9 @@ static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_st
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
+    /* Only a token names a user. */
+    if (target == AB_USER)
+        return NULL;
     const ab_binding *binding = ab_binding_of(r);
     for (size_t i = 0; core->binding_effect(binding, i, &effect); i++)
         if (is(&effect, target, name))

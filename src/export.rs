@@ -155,24 +155,44 @@ pub fn of_token_bindings(bindings: &TokenBindings) -> Vec<Effect> {
 /// What the cookies of a request export at the time `now`: never a value.
 #[must_use]
 pub fn of_cookies(cookies: &[CookieOutcome], now: Timestamp) -> Vec<Effect> {
-    let joined = |texts: Vec<String>| texts.join(",");
-    let opened = || cookies.iter().filter_map(|cookie| Some((cookie, cookie.result.ok()?)));
-    let names = opened().map(|(cookie, _)| String::from_utf8_lossy(&cookie.name).into_owned());
-    let bound_to = opened().map(|(_, opened)| {
-        opened.possession.map_or("none", |possession| possession.kind.name()).to_owned()
-    });
-    let age = opened().map(|(_, opened)| now.saturating_sub(opened.issued).max(0).to_string());
-    let refused = cookies.iter().filter_map(|cookie| cookie.result.err());
+    let (mut names, mut bound_to, mut age, mut refused) =
+        (String::new(), String::new(), String::new(), String::new());
+    for cookie in cookies {
+        match cookie.result {
+            Ok(opened) => {
+                let kind = opened.possession.map_or("none", |possession| possession.kind.name());
+                let seconds = now.saturating_sub(opened.issued).max(0);
+                join(&mut names, &String::from_utf8_lossy(&cookie.name));
+                join(&mut bound_to, kind);
+                join(&mut age, &seconds.to_string());
+            }
+            Err(error) if refused.len() < MOST_REFUSED => {
+                join(&mut refused, &format!("AB{}", error.number()));
+            }
+            Err(_) => {}
+        }
+    }
     [
-        (COOKIE_NAMES, joined(names.collect())),
-        (COOKIE_BOUND_TO, joined(bound_to.collect())),
-        (COOKIE_AGE, joined(age.collect())),
-        (COOKIE_REFUSED, joined(refused.map(|error| format!("AB{}", error.number())).collect())),
+        (COOKIE_NAMES, names),
+        (COOKIE_BOUND_TO, bound_to),
+        (COOKIE_AGE, age),
+        (COOKIE_REFUSED, refused),
     ]
     .into_iter()
     .filter(|(_, value)| !value.is_empty())
     .map(|(name, value)| Effect::named(Target::Environment, name, &value))
     .collect()
+}
+
+/// How long the list of reasons grows in characters: a client could send thousands of cookies.
+const MOST_REFUSED: usize = 256;
+
+/// Adds `item` to a list divided by commas.
+fn join(list: &mut String, item: &str) {
+    if !list.is_empty() {
+        list.push(',');
+    }
+    list.push_str(item);
 }
 
 /// What a refusal exports.

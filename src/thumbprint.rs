@@ -34,12 +34,6 @@ impl Thumbprint {
         Self(hash.finish())
     }
 
-    /// The hash itself.
-    #[must_use]
-    pub const fn bytes(&self) -> &[u8; LENGTH] {
-        &self.0
-    }
-
     /// The thumbprint whose bytes these are.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; LENGTH]) -> Self {

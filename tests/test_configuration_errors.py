@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from harness import httpd, nginx, table
+from harness.cookie_seal import Secret
 from harness.servers import chosen
 from harness.world import Site, World
 
@@ -15,7 +16,14 @@ SOUND = {
     "location": [{"path": "/bound"}],
     "set": {},
     "jwks": {"sound": ["p256"]},
-    "files": {"garbage": "garbage\n", "array": "[]\n"},
+    "files": {
+        "garbage": "garbage\n",
+        "array": "[]\n",
+        "exposed": Secret().line,
+        "garbage.secret": "garbage\n",
+        "short.secret": Secret().line[:-2],
+        "zeros.secret": Secret(bytes(32)).line,
+    },
 }
 SET = {"issuer": "https://issuer.example jwks-file {jwks:sound}", "audience": "https://api.example"}
 
@@ -85,6 +93,16 @@ def test_error(around, row):
 def test_the_sound_configuration_passes(around, checked):
     result = checked(Site(World.parse({**SOUND, "set": SET}), around, checked.name)).check()
     assert result.returncode == 0, result.stderr
+
+
+def test_cookies_without_a_secret(around):
+    """httpd does not know its locations before requests come: somewhere there must be one."""
+    for kind in (kind for kind in KINDS if kind.name.startswith("httpd")):
+        words = {**SOUND, "set": SET, "location": [{"path": "/bound", "set": {"cookie": "S"}}]}
+        result = kind(Site(World.parse(words), around, kind.name)).check()
+        assert result.returncode != 0
+        assert "BoundCookie: AB1901 policy-incomplete: " in result.stderr, result.stderr
+        assert "no cookie-secret is configured" in result.stderr
 
 
 def test_every_directive_has_a_row():

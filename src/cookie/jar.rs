@@ -89,8 +89,10 @@ impl Presented {
 
     /// The numbers of the chunks of `name`, from `least` on.
     fn numbers(&self, name: &[u8], least: usize) -> impl Iterator<Item = usize> {
-        let all = (name.to_vec(), 1)..=(name.to_vec(), chunk::MOST);
-        self.0.range(all).map(|(_, number)| *number).filter(move |number| *number >= least)
+        let all = || (name.to_vec(), 1)..=(name.to_vec(), chunk::MOST);
+        let found = (!self.0.is_empty()).then(|| self.0.range(all()));
+        let numbers = found.into_iter().flatten().map(|(_, number)| *number);
+        numbers.filter(move |number| *number >= least)
     }
 }
 
@@ -373,6 +375,20 @@ pub fn seal_response<'h, H: AsRef<[u8]>>(
     SealedCookies { cookies: Some(response.sent), outcomes }
 }
 
+/// Seals one `Set-Cookie` header as [`seal_response`] does all of a response: what the client gets of
+/// it, and what came of it if it is protected and no deletion.
+pub fn seal_one<'h>(
+    header: &'h [u8],
+    jar: &Jar<'_>,
+    request: &Request<'_>,
+    presented: &Presented,
+    random: impl FnMut(&mut [u8]) -> Result<(), ErrorStack>,
+) -> (Vec<Cow<'h, [u8]>>, Option<SealOutcome>) {
+    let mut response = Response { jar, request, presented, random, sent: Vec::new() };
+    let outcome = response.add(header);
+    (response.sent, outcome)
+}
+
 /// Whether these rules are for the cookie of a `Set-Cookie` header.
 #[must_use]
 pub fn protects(rules: &CookieRules, header: &[u8]) -> bool {
@@ -411,7 +427,7 @@ impl<'h, R: FnMut(&mut [u8]) -> Result<(), ErrorStack>> Response<'_, 'h, R> {
             self.sent.push(if says_nothing {
                 Cow::Borrowed(header)
             } else {
-                Cow::Owned(cookie.with_pair(cookie.name, b"", rule))
+                Cow::Owned(cookie.emptied())
             });
             self.clear(&cookie, rule, 1);
             return None;

@@ -56,7 +56,7 @@ mod xaes;
 
 pub use jar::{
     Change, CookieOutcome, Jar, Opened, OpenedCookies, Presented, SealOutcome, SealedCookies,
-    open_request, protects, seal_response, sealed_text,
+    open_request, protects, seal_one, seal_response, sealed_text,
 };
 pub use judge::{CookieCheck, Request, Situation, judge};
 pub use key_ring::{KeyRing, KeyRingError};

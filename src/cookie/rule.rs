@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use memchr::memchr3_iter;
+
 use super::chunk;
 use super::payload::{CookiePolicy, is_name};
 use super::possession::PossessionKind;
@@ -68,6 +70,8 @@ pub struct CookieRules {
     /// The bytes that a name of interest can begin with. Most cookies of other applications end
     /// at this table.
     first_bytes: Box<[bool; 256]>,
+    /// Those bytes, if there are only so many.
+    needles: Option<[u8; 3]>,
 }
 
 /// A name that a rule is for.
@@ -96,7 +100,24 @@ impl CookieRules {
         for (byte, interesting) in (0_u8..=255).zip(first_bytes.iter_mut()) {
             *interesting = byte == b'%' || rules.iter().any(|rule| rule.name.can_begin_with(byte));
         }
-        Self { rules, first_bytes }
+        let mut needles =
+            (0..=255_u8).filter(|byte| first_bytes.get(usize::from(*byte)) == Some(&true));
+        let first = needles.next().unwrap_or(b'%');
+        let some = [first, needles.next().unwrap_or(first), needles.next().unwrap_or(first)];
+        let needles = needles.next().is_none().then_some(some);
+        Self { rules, first_bytes, needles }
+    }
+
+    /// Whether a `Cookie` header may hold a name of interest: a quick look that ends most requests.
+    /// A name begins the header or stands behind something that no name ends with.
+    #[must_use]
+    pub fn may_occur_in(&self, header: &[u8]) -> bool {
+        let Some([one, two, three]) = self.needles else { return !self.rules.is_empty() };
+        let begins = |place: usize| {
+            let before = place.checked_sub(1).and_then(|before| header.get(before));
+            before.is_none_or(|byte| !byte.is_ascii_alphanumeric())
+        };
+        memchr3_iter(one, two, three, header).any(begins)
     }
 
     /// Whether there is no rule at all.
@@ -335,6 +356,10 @@ mod tests {
             assert_eq!(got, expected, "{name}");
             let may = name.bytes().next().is_some_and(|first| rules.may_begin_with(first));
             assert!(may || expected == "other", "{name}");
+            for before in ["", "; ", ";", ",", " ", "\t", "\u{b}", "\u{a0}", "a=\""] {
+                let header = format!("{before}{name}=1");
+                assert!(rules.may_occur_in(header.as_bytes()) || expected == "other", "{header}");
+            }
         }
     }
 }

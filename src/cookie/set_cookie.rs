@@ -85,6 +85,11 @@ impl<'h> SetCookie<'h> {
         header
     }
 
+    /// The header without its value.
+    pub(crate) fn emptied(&self) -> Vec<u8> {
+        [self.name, b"=", self.attributes].concat()
+    }
+
     /// A header that takes the cookie `name` away from where this one goes. Other attributes
     /// stay: without them browsers might ignore it (`Partitioned`, `SameSite=None`).
     pub(crate) fn deletion(&self, name: &[u8], rule: &CookieRule) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::CString;
-use std::slice;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use openssl::rand::rand_bytes;
@@ -10,7 +10,7 @@ use openssl::rand::rand_bytes;
 use super::{Binding, Client, Configuration};
 use crate::cookie::{
     CookieOutcome, OpenedCookies, Possession, PossessionKind, Presented, Request, SealError,
-    SealOutcome, host_of, open_request, protects, seal_response,
+    SealOutcome, host_of, open_request, protects, seal_one,
 };
 use crate::directive::value::CookieRefusal;
 use crate::effect::Effect;
@@ -65,7 +65,9 @@ pub type Line = (CString, Level);
 #[derive(Debug)]
 pub struct Cookies {
     opened: OpenedCookies,
-    effects: Vec<Effect>,
+    now: Timestamp,
+    /// Made when they are asked for: NGINX seldom does.
+    effects: OnceLock<Vec<Effect>>,
     lines: Vec<Line>,
 }
 
@@ -96,6 +98,9 @@ impl Cookies {
             return Ok(None);
         }
         let jar = policy.jar()?;
+        if !headers.iter().any(|header| jar.rules.may_occur_in(header)) {
+            return Ok(None);
+        }
         let proved = visit.proved();
         let host = visit.host();
         let opened = open_request(headers, &jar, &visit.request(&host, &proved));
@@ -108,8 +113,7 @@ impl Cookies {
             (line(name, error, "is not let through", count), Level::Warn)
         };
         let lines = opened.refused().map(line).take(MOST_LINES).collect();
-        let effects = export::of_cookies(&opened.cookies, visit.now);
-        Ok(Some(Self { opened, effects, lines }))
+        Ok(Some(Self { opened, now: visit.now, effects: OnceLock::new(), lines }))
     }
 
     /// What becomes of the request, if none of its protected cookies counts: `None` lets it go on
@@ -152,7 +156,7 @@ impl Cookies {
     /// What they export.
     #[must_use]
     pub fn effects(&self) -> &[Effect] {
-        &self.effects
+        self.effects.get_or_init(|| export::of_cookies(&self.opened.cookies, self.now))
     }
 
     /// What is to be logged.
@@ -187,7 +191,8 @@ impl Sealed {
         let protecting = policies.iter().filter(|policy| !policy.leaves_cookies());
         let jars = protecting.map(|policy| policy.jar()).collect::<Result<Vec<_>, _>>()?;
         let jar_of = |header: &&[u8]| jars.iter().find(|jar| protects(jar.rules, header));
-        if !headers.iter().any(|header| jar_of(header).is_some()) {
+        let protecting: Vec<_> = headers.iter().map(jar_of).collect();
+        if protecting.iter().all(Option::is_none) {
             return Ok(None);
         }
         let proved = visit.proved();
@@ -196,27 +201,29 @@ impl Sealed {
         let presented = before.map_or(&nothing, |cookies| &cookies.opened.presented);
         let request = visit.request(&host, &proved);
         let mut sealed = Self { headers: Vec::new(), lines: Vec::new() };
-        for header in headers {
-            let Some(jar) = jar_of(header) else {
+        for (header, jar) in headers.iter().zip(protecting) {
+            let Some(jar) = jar else {
                 sealed.headers.push(header.to_vec());
                 continue;
             };
-            let made = seal_response(slice::from_ref(header), jar, &request, presented, rand_bytes);
-            let cookies = made.cookies.into_iter().flatten();
-            sealed.headers.extend(cookies.map(Cow::into_owned));
-            sealed.note(configuration, &made.outcomes);
+            let (cookies, outcome) = seal_one(header, jar, &request, presented, rand_bytes);
+            sealed.headers.extend(cookies.into_iter().map(Cow::into_owned));
+            sealed.note(configuration, outcome);
         }
         Ok(Some(sealed))
     }
 
     /// Counts what was not issued, and has it logged.
-    fn note(&mut self, configuration: &Configuration, outcomes: &[SealOutcome]) {
-        let refused = outcomes.iter().filter_map(|outcome| Some((outcome, outcome.result.err()?)));
-        for (outcome, error) in refused {
-            let count = configuration.cookie_refusals().count(error);
-            if self.lines.len() < MOST_LINES {
-                self.lines.push((line(&outcome.name, error, "is not issued", count), Level::Warn));
-            }
+    fn note(&mut self, configuration: &Configuration, outcome: Option<SealOutcome>) {
+        let Some((outcome, error)) = outcome.and_then(|outcome| {
+            let error = outcome.result.err()?;
+            Some((outcome, error))
+        }) else {
+            return;
+        };
+        let count = configuration.cookie_refusals().count(error);
+        if self.lines.len() < MOST_LINES {
+            self.lines.push((line(&outcome.name, error, "is not issued", count), Level::Warn));
         }
     }
 

@@ -209,7 +209,7 @@ fn ecdsa(
     };
     let signature =
         EcdsaSig::from_private_components(BigNum::from_slice(r)?, BigNum::from_slice(s)?)?;
-    let verified = signature.verify(Thumbprint::of(input).bytes(), key)?;
+    let verified = signature.verify(Thumbprint::of(input).as_bytes(), key)?;
     if !verified {
         // What OpenSSL notes of a bad signature, the TLS connection must not take for its own.
         drop(ErrorStack::get());
@@ -310,7 +310,7 @@ mod tests {
     }
 
     fn ecdsa_signature(key: &EcKey<Private>, input: &[u8]) -> EcdsaSig {
-        EcdsaSig::sign(Thumbprint::of(input).bytes(), key).unwrap()
+        EcdsaSig::sign(Thumbprint::of(input).as_bytes(), key).unwrap()
     }
 
     fn raw(signature: &EcdsaSig) -> Vec<u8> {

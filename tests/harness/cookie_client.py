@@ -72,13 +72,14 @@ class CookieClient:
     def _answer(self, method: str, path: str, fields: list, body: bytes) -> Answer:
         if self._connection:
             try:
-                return self._connected().request(method, path, fields + self._proof(), body)
+                return self.connection().request(method, path, fields + self.proof(), body)
             except (*NOBODY, TlsError):  # the server has closed it meanwhile
                 self.close()
-        connection = self._connected()
-        return connection.request(method, path, fields + self._proof(), body)
+        connection = self.connection()
+        return connection.request(method, path, fields + self.proof(), body)
 
-    def _connected(self) -> BoundConnection:
+    def connection(self) -> BoundConnection:
+        """The one it has, or else a new one."""
         if self._connection and not self._connection.kept:
             self.close()
         if not self._connection:
@@ -88,7 +89,8 @@ class CookieClient:
             )
         return self._connection
 
-    def _proof(self) -> list:
+    def proof(self) -> list:
+        """What proves its Token Binding key on the connection that it has."""
         return self._connection.fields(Binding(self._key)) if self._key else []
 
     def _store(self, cookie: str):
