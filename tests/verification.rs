@@ -30,6 +30,16 @@ const AUDIENCE: &str = "https://api.example";
 const GIVEN_ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::KeysUnavailable, "by whoever waited in vain for the keys of a blocked step"),
     (Reason::UserMissing, "by the server's own authorization, after our requirements"),
+    (Reason::TokenBindingRepeated, "before a token is looked at"),
+    (Reason::TokenBindingMalformed, "before a token is looked at"),
+    (Reason::TokenBindingCount, "before a token is looked at"),
+    (Reason::TokenBindingKey, "before a token is looked at"),
+    (Reason::TokenBindingKeyParameters, "before a token is looked at"),
+    (Reason::TokenBindingSignature, "before a token is looked at"),
+    (Reason::TokenBindingRequired, "before a token is looked at"),
+    (Reason::TokenBindingMismatch, "with a possession that these cases do not have"),
+    (Reason::CookieRefused, "before a token is looked at"),
+    (Reason::CookieRedirected, "before a token is looked at"),
 ];
 
 /// Keys, clients and rules that the cases share.

@@ -256,8 +256,14 @@ impl Visit<'_> {
     }
 
     /// The host in lower case; nothing if there is none, which fits no cookie of a host.
-    fn host(&self) -> String {
-        host_of(self.host).unwrap_or_default()
+    fn host(&self) -> Cow<'_, str> {
+        // As servers mostly give it.
+        let plain =
+            |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(byte);
+        match std::str::from_utf8(self.host) {
+            Ok(host) if self.host.iter().all(plain) => Cow::Borrowed(host),
+            Ok(_) | Err(_) => Cow::Owned(host_of(self.host).unwrap_or_default()),
+        }
     }
 
     const fn request<'r>(&'r self, host: &'r str, proved: &'r [Possession]) -> Request<'r> {
