@@ -54,6 +54,8 @@ pub mod directive;
 #[forbid(unsafe_code)]
 pub mod effect;
 #[forbid(unsafe_code)]
+pub mod exchange;
+#[forbid(unsafe_code)]
 pub mod export;
 #[cfg(any(feature = "httpd", feature = "nginx", test))]
 #[cfg_attr(not(any(feature = "httpd", feature = "nginx")), allow(dead_code))]

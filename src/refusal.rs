@@ -232,13 +232,7 @@ impl Refusal {
     /// text; it must not hold a token, a key or a cookie.
     #[must_use]
     pub fn with_detail(reason: Reason, detail: impl fmt::Display) -> Self {
-        let text = detail.to_string();
-        let mut escaped: String =
-            text.chars().flat_map(char::escape_default).take(MAX_DETAIL).collect();
-        if text.chars().flat_map(char::escape_default).nth(MAX_DETAIL).is_some() {
-            escaped.push_str("...");
-        }
-        Self { reason, detail: Some(escaped.into_boxed_str()) }
+        Self { reason, detail: Some(repeatable(detail)) }
     }
 
     /// Why.
@@ -246,6 +240,17 @@ impl Refusal {
     pub const fn reason(&self) -> Reason {
         self.reason
     }
+}
+
+/// What a log line may repeat of a peer's text: escaped and cut.
+pub(crate) fn repeatable(detail: impl fmt::Display) -> Box<str> {
+    let text = detail.to_string();
+    let mut escaped: String =
+        text.chars().flat_map(char::escape_default).take(MAX_DETAIL).collect();
+    if text.chars().flat_map(char::escape_default).nth(MAX_DETAIL).is_some() {
+        escaped.push_str("...");
+    }
+    escaped.into_boxed_str()
 }
 
 impl From<Reason> for Refusal {

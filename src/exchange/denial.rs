@@ -1,0 +1,444 @@
+//! Every reason for which a token request is refused: one table, as in `src/refusal.rs`.
+//!
+//! From it come the status, the error code of RFC 6749, section 5.2, the sentence for the client
+//! and the log line with its stable number. Numbers are never reused.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::jose::KeyRing;
+use crate::refusal::{Fault, Refusal, repeatable};
+use crate::token::NeededKeys;
+
+macro_rules! denials {
+    ($($number:literal $variant:ident $name:literal $fault:ident $status:literal $error:literal
+        $sentence:literal, $advice:literal, $source:literal;)*) => {
+        /// Why a token request is refused.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u16)]
+        pub enum DenialReason { $(#[doc = $sentence] $variant = $number),* }
+
+        impl DenialReason {
+            /// Every reason, by number.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The name in the log.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+
+            /// Whose fault it is.
+            #[must_use]
+            pub const fn fault(self) -> Fault {
+                match self { $(Self::$variant => Fault::$fault),* }
+            }
+
+            /// The HTTP status; for `invalid_client` see [`Denial::status`].
+            #[must_use]
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status),* }
+            }
+
+            /// The error code (RFC 6749, section 5.2; RFC 8693, section 2.2.2).
+            #[must_use]
+            pub const fn error(self) -> &'static str {
+                match self { $(Self::$variant => $error),* }
+            }
+
+            /// What the client is told.
+            #[must_use]
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence),* }
+            }
+
+            /// What the operator is told to do or to look at.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice),* }
+            }
+
+            /// The standard's section that demands the refusal.
+            #[must_use]
+            pub const fn source(self) -> &'static str {
+                match self { $(Self::$variant => $source),* }
+            }
+        }
+    };
+}
+
+denials! {
+    4001 MethodNotAllowed "method-not-allowed" Client 405 "invalid_request"
+        "the token endpoint is asked with POST", "the client must use POST", "RFC 6749, section 3.2";
+    4002 MediaTypeUnsupported "media-type-unsupported" Client 400 "invalid_request"
+        "the body is neither a form nor JSON", "Content-Type must be application/x-www-form-urlencoded or application/json", "RFC 6749, section 4.1.3";
+    4003 CharsetUnsupported "charset-unsupported" Client 400 "invalid_request"
+        "the body's charset is not UTF-8", "the client must send UTF-8; a charset parameter is not needed", "RFC 6749, appendix B";
+    4004 BodyTooLarge "body-too-large" Client 413 "invalid_request"
+        "the body is too large", "raise the limit if your subject tokens are that large", "RFC 9110, section 15.5.14";
+    4005 FormMalformed "form-malformed" Client 400 "invalid_request"
+        "the form is malformed", "the client must encode its parameters as application/x-www-form-urlencoded", "RFC 6749, appendix B";
+    4006 JsonMalformed "json-malformed" Client 400 "invalid_request"
+        "the body is not a proper JSON object", "the body must be one JSON object without duplicate members", "RFC 8259, section 4";
+    4007 ParameterRepeated "parameter-repeated" Client 400 "invalid_request"
+        "a parameter is sent more than once", "only resource and audience may be repeated", "RFC 6749, section 3.2";
+    4008 ParameterMalformed "parameter-malformed" Client 400 "invalid_request"
+        "a parameter is malformed", "values are text in UTF-8 without control characters", "RFC 6749, section 5.2";
+    4009 ParameterMissing "parameter-missing" Client 400 "invalid_request"
+        "a required parameter is missing", "an empty value counts as none", "RFC 8693, section 2.1";
+    4010 ParameterUnexpected "parameter-unexpected" Client 400 "invalid_request"
+        "a parameter is sent without the one it belongs to", "actor_token_type goes with actor_token, client_assertion_type with client_assertion", "RFC 8693, section 2.1";
+    4011 GrantTypeUnsupported "grant-type-unsupported" Client 400 "unsupported_grant_type"
+        "the grant type is not supported", "token exchange and refresh_token are supported", "RFC 6749, section 5.2";
+    4012 TokenTypeUnsupported "token-type-unsupported" Client 400 "invalid_request"
+        "a token type is not supported", "compare the type with those configured for subject, actor and issued tokens", "RFC 8693, section 2.2.2";
+    4101 ClientUnknown "client-unknown" Client 401 "invalid_client"
+        "client authentication failed", "no client of this client_id is configured", "RFC 6749, section 5.2";
+    4102 ClientAuthenticationMissing "client-authentication-missing" Client 401 "invalid_client"
+        "client authentication is required", "the client must authenticate by the method configured for it", "RFC 6749, section 5.2";
+    4103 ClientAuthenticationRepeated "client-authentication-repeated" Client 400 "invalid_request"
+        "more than one method of client authentication is used", "the client must use one of Authorization, client_secret and client_assertion", "RFC 6749, section 2.3";
+    4104 ClientAuthenticationMethod "client-authentication-method" Client 401 "invalid_client"
+        "the client does not authenticate by the method configured for it", "compare what it sends with its configured method", "RFC 6749, section 5.2";
+    4105 AuthorizationMalformed "client-authorization-malformed" Client 401 "invalid_client"
+        "the Authorization header is malformed", "Basic takes base64 of the form-encoded client_id, a colon and the form-encoded secret", "RFC 6749, section 2.3.1";
+    4106 ClientSecretWrong "client-secret-wrong" Client 401 "invalid_client"
+        "client authentication failed", "the secret is none of those configured; one with % or + in it must be form-encoded in Basic", "RFC 6749, section 2.3.1";
+    4107 ClientCertificateMissing "client-certificate-missing" Client 401 "invalid_client"
+        "client authentication takes a certificate and none was presented", "the client must use its certificate, and the server ask for one", "RFC 8705, section 2";
+    4108 ClientCertificateUnverified "client-certificate-unverified" Client 401 "invalid_client"
+        "the client certificate is not issued by a trusted authority", "the TLS layer must verify the chain where clients are known by name", "RFC 8705, section 2.1";
+    4109 ClientCertificateMismatch "client-certificate-mismatch" Client 401 "invalid_client"
+        "the client certificate is not the one of this client", "compare its subject, alternative names or thumbprint with the configured one", "RFC 8705, section 2";
+    4110 ClientAssertionRefused "client-assertion-refused" Client 401 "invalid_client"
+        "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer; exp and jti are required", "RFC 7523, section 3";
+    4111 ClientAssertionReplayed "client-assertion-replayed" Client 401 "invalid_client"
+        "the client assertion was used before", "the client must make a new one for each request; otherwise it was captured", "RFC 7523, section 3";
+    4112 ClientIdMismatch "client-id-mismatch" Client 401 "invalid_client"
+        "client_id is not the client that authenticates", "look for a client that sends two identities", "RFC 6749, section 2.3";
+    4113 GrantTypeNotAllowed "grant-type-not-allowed" Client 400 "unauthorized_client"
+        "the client may not use this grant type", "compare with the client's configured grant types", "RFC 6749, section 5.2";
+    4201 SubjectTokenRefused "subject-token-refused" Client 400 "invalid_request"
+        "the subject token is not accepted", "see the reason that follows", "RFC 8693, section 2.2.2";
+    4202 SubjectUnknown "subject-unknown" Client 400 "invalid_request"
+        "the subject token is not known", "it is no credential of the file, and no issuer's tokens are accepted as this type", "RFC 8693, section 2.2.2";
+    4203 SubjectCertificateMissing "subject-certificate-missing" Client 400 "invalid_request"
+        "the subject token is only good together with a client certificate", "the client must use its certificate, and the server ask for one", "RFC 8693, section 2.2.2";
+    4204 SubjectCertificateMismatch "subject-certificate-mismatch" Client 400 "invalid_request"
+        "the subject token is only good together with another client certificate", "the credential was stolen, or its owner renewed the certificate and the file must name the new one", "RFC 8693, section 2.2.2";
+    4205 SubjectMissing "subject-missing" Client 400 "invalid_request"
+        "the subject token names no subject", "the issuer must send sub", "RFC 9068, section 2.2";
+    4211 ActorTokenRefused "actor-token-refused" Client 400 "invalid_request"
+        "the actor token is not accepted", "see the reason that follows", "RFC 8693, section 2.2.2";
+    4212 ActorNotPermitted "actor-not-permitted" Client 400 "invalid_request"
+        "the subject token does not permit this actor", "compare its may_act with the actor token, or with the client where there is none", "RFC 8693, section 4.4";
+    4213 DelegationNotAllowed "delegation-not-allowed" Client 400 "unauthorized_client"
+        "the client may not act for others", "no rule for this client and subject allows an actor token", "RFC 8693, section 2.1";
+    4214 DelegationTooDeep "delegation-too-deep" Client 400 "invalid_request"
+        "the subject token was delegated too often", "look for services that exchange each other's tokens in a circle", "RFC 8693, section 4.1";
+    4301 RuleMissing "rule-missing" Client 400 "unauthorized_client"
+        "the client may not exchange tokens of this subject", "no rule applies to this client, subject and issuer", "RFC 6749, section 5.2";
+    4302 TargetUnknown "target-unknown" Client 400 "invalid_target"
+        "no token is issued for the requested target", "no rule that applies has all the requested audiences and resources", "RFC 8693, section 2.2.2";
+    4303 TargetMissing "target-missing" Client 400 "invalid_target"
+        "an audience or a resource is required", "the rules that apply have no default target", "RFC 8693, section 2.1";
+    4304 TargetMalformed "target-malformed" Client 400 "invalid_target"
+        "a resource is not an absolute URI without fragment", "the client must be mended", "RFC 8707, section 2";
+    4305 ScopeMalformed "scope-malformed" Client 400 "invalid_scope"
+        "the requested scope is malformed", "scopes are words of printable ASCII, one space between two", "RFC 6749, section 3.3";
+    4306 ScopeExceeded "scope-exceeded" Client 400 "invalid_scope"
+        "the requested scope goes beyond what may be granted", "compare it with the scope of the subject token and with the rule's", "RFC 6749, section 5.2";
+    4307 PossessionMissing "possession-missing" Client 400 "invalid_request"
+        "a token is only issued to a caller that proves possession of a key", "the client must use a certificate or Token Binding, and the server ask for it", "RFC 8705, section 3";
+    4308 LifetimeExhausted "lifetime-exhausted" Client 400 "invalid_request"
+        "the presented token is about to expire", "the client must get a new subject token first; compare the clocks", "RFC 8693, section 2.2.1";
+    4309 RefreshNotAllowed "refresh-not-allowed" Client 400 "invalid_request"
+        "no refresh token is issued here", "the rule that applies issues none, or the client may not use the grant type", "RFC 8693, section 2.2.1";
+    4401 RefreshTokenRefused "refresh-token-refused" Client 400 "invalid_grant"
+        "the refresh token is not accepted", "see the reason that follows", "RFC 6749, section 5.2";
+    4402 RefreshTokenMismatch "refresh-token-mismatch" Client 400 "invalid_grant"
+        "the refresh token was issued to another client", "it may have been stolen", "RFC 6749, section 5.2";
+    4901 KeysUnavailable "exchange-keys-unavailable" Upstream 503 "temporarily_unavailable"
+        "the issuer's keys are not available at the moment", "see the AB2002 lines for why fetching them fails", "RFC 9110, section 15.6.4";
+    4902 ReplayStoreUnavailable "replay-store-unavailable" Upstream 503 "temporarily_unavailable"
+        "the client assertion cannot be checked at the moment", "the memory of used assertions does not answer, is full, or is not configured", "RFC 9110, section 15.6.4";
+    4903 PolicyIncomplete "exchange-policy-incomplete" Operator 500 "server_error"
+        "the server's configuration is incomplete", "name an issuer and an audience for subject tokens", "RFC 9110, section 15.6.1";
+    4904 SigningFailed "signing-failed" Ours 500 "server_error"
+        "the server failed to sign the token", "check the signing key and, if it lives in hardware, the device", "RFC 9110, section 15.6.1";
+    4905 InternalError "exchange-internal-error" Ours 500 "server_error"
+        "the server failed to decide", "please report this with the lines before it", "RFC 9110, section 15.6.1";
+}
+
+impl DenialReason {
+    /// The number in the log, as in `AB4101`.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+/// A refused token request: the reason, what was seen, and the refusal of a token behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    reason: DenialReason,
+    detail: Option<Box<str>>,
+    cause: Option<Refusal>,
+    challenged: bool,
+}
+
+impl Denial {
+    /// A denial that needs no detail.
+    #[must_use]
+    pub const fn new(reason: DenialReason) -> Self {
+        Self { reason, detail: None, cause: None, challenged: false }
+    }
+
+    /// A denial with what was seen, for the log alone. `detail` is escaped and cut, so that it
+    /// may repeat a peer's text; it must not hold a token, a secret or a key.
+    #[must_use]
+    pub fn with_detail(reason: DenialReason, detail: impl fmt::Display) -> Self {
+        Self { detail: Some(repeatable(detail)), ..Self::new(reason) }
+    }
+
+    /// A denial for which a token was refused. A refusal that is no fault of the client's is
+    /// told as what it is.
+    #[must_use]
+    pub const fn caused(reason: DenialReason, cause: Refusal) -> Self {
+        let reason = match cause.reason().fault() {
+            Fault::Client => reason,
+            Fault::Operator => DenialReason::PolicyIncomplete,
+            Fault::Upstream => DenialReason::KeysUnavailable,
+            Fault::Ours => DenialReason::InternalError,
+        };
+        Self { reason, detail: None, cause: Some(cause), challenged: false }
+    }
+
+    /// Why.
+    #[must_use]
+    pub const fn reason(&self) -> DenialReason {
+        self.reason
+    }
+
+    /// The refusal of the subject, actor or refresh token or of the client assertion.
+    #[must_use]
+    pub const fn cause(&self) -> Option<&Refusal> {
+        self.cause.as_ref()
+    }
+
+    /// The HTTP status. RFC 6749, section 5.2, `invalid_client`: 401 and a challenge "if the client
+    /// attempted to authenticate via the Authorization request header field", otherwise 400,
+    /// since RFC 9110, section 15.5.2 has no 401 without a challenge.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        match self.reason.status() {
+            401 if !self.challenged => 400,
+            status => status,
+        }
+    }
+
+    /// Whether the answer has a challenge for Basic.
+    #[must_use]
+    pub const fn is_challenged(&self) -> bool {
+        self.status() == 401
+    }
+
+    /// What the client is told: the sentence, and that of the cause where the client is at fault.
+    #[must_use]
+    pub fn description(&self) -> String {
+        match &self.cause {
+            Some(cause) if self.reason.fault() == Fault::Client => {
+                format!("{}: {}", self.reason.sentence(), cause.reason().sentence())
+            }
+            Some(_) | None => self.reason.sentence().to_owned(),
+        }
+    }
+
+    /// The denial of a request that carried `Authorization`.
+    pub(super) const fn challenging(mut self, authorization: bool) -> Self {
+        self.challenged = authorization;
+        self
+    }
+}
+
+/// What a log line may repeat of a parameter. In a form that was put together wrongly any
+/// parameter may hold another one's secret: what looks like that is told by its length only.
+pub(super) fn told(text: &str) -> String {
+    const MAX_LENGTH: usize = 100;
+    let length = text.chars().count();
+    if length > MAX_LENGTH || text.contains(['=', '&']) || text.contains("eyJ") {
+        return format!("{length} characters");
+    }
+    text.to_owned()
+}
+
+impl From<DenialReason> for Denial {
+    fn from(reason: DenialReason) -> Self {
+        Self::new(reason)
+    }
+}
+
+/// The log line: number, name, what was seen, what to do.
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = self.reason;
+        write!(f, "AB{} {}: {}", reason.number(), reason.name(), reason.sentence())?;
+        if let Some(detail) = &self.detail {
+            write!(f, " ({detail})")?;
+        }
+        write!(f, "; {}", reason.advice())?;
+        if let Some(cause) = &self.cause {
+            write!(f, ": {cause}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Denial {}
+
+/// How a token request is not granted.
+#[derive(Clone, Debug)]
+pub enum Failure {
+    /// It must not be.
+    Denied(Denial),
+    /// It may be: somebody's keys must be looked up first. Fetch them and decide again, or
+    /// [`give_up`](Needed::give_up).
+    NeedsKeys(Needed),
+}
+
+/// Keys that a decision waits for.
+#[derive(Clone, Debug)]
+pub struct Needed {
+    keys: NeededKeys,
+    refused_as: DenialReason,
+}
+
+impl Needed {
+    /// The ring that lacks the key.
+    #[must_use]
+    pub const fn ring(&self) -> &Arc<KeyRing> {
+        &self.keys.ring
+    }
+
+    /// The answer if no newer keys are to be had.
+    #[must_use]
+    pub fn give_up(self) -> Denial {
+        match self.keys.otherwise {
+            Some(refusal) => Denial::caused(self.refused_as, refusal),
+            None => DenialReason::KeysUnavailable.into(),
+        }
+    }
+}
+
+impl Failure {
+    /// What a token's verification failed with, told as `refused_as`.
+    pub(super) fn of_token(failure: crate::token::Failure, refused_as: DenialReason) -> Self {
+        match failure {
+            crate::token::Failure::Refused(refusal) => {
+                Self::Denied(Denial::caused(refused_as, refusal))
+            }
+            crate::token::Failure::NeedsKeys(keys) => Self::NeedsKeys(Needed { keys, refused_as }),
+        }
+    }
+
+    pub(super) fn challenging(self, authorization: bool) -> Self {
+        match self {
+            Self::Denied(denial) => Self::Denied(denial.challenging(authorization)),
+            Self::NeedsKeys(needed) => Self::NeedsKeys(needed),
+        }
+    }
+}
+
+impl From<Denial> for Failure {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(denial)
+    }
+}
+
+impl From<DenialReason> for Failure {
+    fn from(reason: DenialReason) -> Self {
+        Self::Denied(reason.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Denied(denial) => denial.fmt(f),
+            Self::NeedsKeys(_) => f.write_str("keys must be looked up first"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Reason;
+
+    #[test]
+    fn numbers_and_names_are_unique_and_ascending() {
+        for pair in DenialReason::ALL.windows(2) {
+            assert!(pair[0].number() < pair[1].number(), "{pair:?}");
+        }
+        let names = DenialReason::ALL.iter().map(|reason| reason.name());
+        let mut names: Vec<_> =
+            names.chain(Reason::ALL.iter().map(|reason| reason.name())).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DenialReason::ALL.len() + Reason::ALL.len());
+    }
+
+    #[test]
+    fn codes_are_registered_and_fit_their_status() {
+        for reason in DenialReason::ALL {
+            // RFC 6749, section 5.2: error_description is %x20-21 / %x23-5B / %x5D-7E.
+            let allowed = |b: u8| matches!(b, 0x20..=0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+            assert!(reason.sentence().bytes().all(allowed), "{reason:?}");
+            match reason.error() {
+                "invalid_client" => assert_eq!(reason.status(), 401),
+                "invalid_request" => assert!(matches!(reason.status(), 400 | 405 | 413)),
+                "invalid_grant"
+                | "unauthorized_client"
+                | "unsupported_grant_type"
+                | "invalid_scope"
+                | "invalid_target" => assert_eq!(reason.status(), 400),
+                "temporarily_unavailable" => assert_eq!(reason.status(), 503),
+                "server_error" => assert_eq!(reason.status(), 500),
+                other => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        assert_eq!(told("https://api.example/v1?a"), "https://api.example/v1?a");
+        for text in ["post=client_secret", "a&b", "eyJhbGciOiJFUzI1NiJ9", &"x".repeat(101)] {
+            assert_eq!(told(text), format!("{} characters", text.len()));
+        }
+    }
+
+    #[test]
+    fn a_cause_that_is_not_the_clients_fault_is_told_as_what_it_is() {
+        let of = |reason: Reason| Denial::caused(DenialReason::SubjectTokenRefused, reason.into());
+        let expired = of(Reason::TokenExpired);
+        assert_eq!((expired.reason(), expired.status()), (DenialReason::SubjectTokenRefused, 400));
+        assert!(expired.description().ends_with("not accepted: the access token has expired"));
+        assert!(expired.to_string().contains("AB4201") && expired.to_string().contains("AB1113"));
+        assert_eq!(of(Reason::PolicyIncomplete).reason(), DenialReason::PolicyIncomplete);
+        assert_eq!(of(Reason::KeysUnavailable).status(), 503);
+        let ours = of(Reason::InternalError);
+        assert_eq!(ours.reason(), DenialReason::InternalError);
+        assert_eq!(ours.description(), DenialReason::InternalError.sentence());
+    }
+
+    #[test]
+    fn a_challenge_comes_only_where_authorization_was_used() {
+        let denial = Denial::new(DenialReason::ClientSecretWrong);
+        assert_eq!((denial.status(), denial.is_challenged()), (400, false));
+        let denial = denial.challenging(true);
+        assert_eq!((denial.status(), denial.is_challenged()), (401, true));
+        assert_eq!(Denial::new(DenialReason::ScopeExceeded).challenging(true).status(), 400);
+    }
+}
