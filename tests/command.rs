@@ -10,10 +10,11 @@
     reason = "a test may"
 )]
 
+mod workshop;
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use auth_bound::jose::{Algorithm, KeySet, base64url, jwk_thumbprint};
@@ -24,56 +25,12 @@ use openssl::rsa::Rsa;
 use openssl::symm::Cipher;
 use openssl::x509::{X509, X509Builder, X509NameBuilder};
 use serde_json::Value;
+use workshop::{Answer, Workshop};
 
 const ISSUER: &str = "https://issuer.example";
 const AUDIENCE: &str = "https://api.example";
 
-/// A directory to work in, gone afterwards.
-struct Workshop(PathBuf);
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the command answered.
-#[derive(Debug)]
-struct Answer {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Answer {
-    fn good(self) -> String {
-        assert_eq!(self.status, 0, "{self:?}");
-        self.stdout
-    }
-
-    /// Exit status 1, nothing on standard output, one line on standard error.
-    fn refused(&self, line: &str) {
-        assert_eq!((self.status, self.stdout.as_str()), (1, ""), "{self:?}");
-        assert!(self.stderr.starts_with("auth-bound: "), "{self:?}");
-        assert_eq!(self.stderr.matches('\n').count(), 1, "{self:?}");
-        assert!(self.stderr.contains(line), "expected {line}: {self:?}");
-    }
-
-    fn misused(&self, line: &str) {
-        assert_eq!(self.status, 2, "{self:?}");
-        assert!(self.stderr.contains(line), "expected {line}: {self:?}");
-    }
-}
-
 impl Workshop {
-    fn new(name: &str) -> Self {
-        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("command-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        Self(directory)
-    }
-
     /// One with a key, its JWK Set and the certificates of alice and bob.
     fn furnished(name: &str) -> Self {
         let workshop = Self::new(name);
@@ -92,35 +49,6 @@ impl Workshop {
 
     fn get(&self, name: &str) -> String {
         fs::read_to_string(self.0.join(name)).unwrap()
-    }
-
-    /// Runs `auth-bound` with these words.
-    fn run(&self, words: &str) -> Answer {
-        self.feed(words, b"")
-    }
-
-    fn feed(&self, words: &str, stdin: &[u8]) -> Answer {
-        let words: Vec<_> = words.split(' ').collect();
-        self.start(&words, stdin)
-    }
-
-    fn start(&self, arguments: &[&str], stdin: &[u8]) -> Answer {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_auth-bound"))
-            .args(arguments)
-            .current_dir(&self.0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that does not read its input closes it.
-        let _ = child.stdin.take().unwrap().write_all(stdin);
-        let output = child.wait_with_output().unwrap();
-        Answer {
-            status: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
     }
 
     /// Issues a token with further words.

@@ -12,12 +12,13 @@
     reason = "a test may"
 )]
 
+mod workshop;
+
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -40,43 +41,14 @@ use openssl::ssl::{
 use openssl::x509::extension::SubjectAlternativeName;
 use openssl::x509::{X509, X509Builder, X509NameBuilder, X509Ref};
 use serde_json::{Value, json};
+use workshop::{Answer, Workshop};
 
 use KeyParameters::{EcdsaP256, Rsa2048Pkcs15, Rsa2048Pss};
 
-/// A directory to work in, gone afterwards.
-struct Workshop(PathBuf);
-
-impl Drop for Workshop {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the command answered.
-#[derive(Debug)]
-struct Answer {
-    status: i32,
-    stdout: String,
-    stderr: String,
-}
-
 impl Answer {
-    fn good(self) -> String {
-        assert_eq!(self.status, 0, "{self:?}");
-        self.stdout.trim_end().to_owned()
-    }
-
-    /// Exit status 1, nothing on standard output, one line on standard error.
-    fn refused(&self, line: &str) {
-        assert_eq!((self.status, self.stdout.as_str()), (1, ""), "{self:?}");
-        assert!(self.stderr.starts_with("auth-bound: "), "{self:?}");
-        assert_eq!(self.stderr.matches('\n').count(), 1, "{self:?}");
-        assert!(self.stderr.contains(line), "expected {line}: {self:?}");
-    }
-
-    fn misused(&self, line: &str) {
-        assert_eq!(self.status, 2, "{self:?}");
-        assert!(self.stderr.contains(line), "expected {line}: {self:?}");
+    /// Standard output without its end of line.
+    fn line(self) -> String {
+        self.good().trim_end().to_owned()
     }
 
     /// The lines of `--show`.
@@ -87,55 +59,31 @@ impl Answer {
 }
 
 impl Workshop {
-    fn new(name: &str) -> Self {
-        let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
-            .join(format!("command-tb-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&directory);
-        fs::create_dir_all(&directory).unwrap();
-        Self(directory)
-    }
-
     /// One with a key of each kind: `ec.pem`, `rsa.pem`.
     fn with_keys(name: &str) -> Self {
         let workshop = Self::new(name);
-        workshop.run("key new --out ec.pem").good();
-        workshop.run("key new --parameters rsa2048_pss --out rsa.pem").good();
+        workshop.tb("key new --out ec.pem").line();
+        workshop.tb("key new --parameters rsa2048_pss --out rsa.pem").line();
         workshop
     }
 
     /// Runs `auth-bound tb` with these words.
-    fn run(&self, words: &str) -> Answer {
-        self.feed(words, b"")
+    fn tb(&self, words: &str) -> Answer {
+        self.run(&format!("tb {words}"))
     }
 
-    fn feed(&self, words: &str, stdin: &[u8]) -> Answer {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_auth-bound"))
-            .arg("tb")
-            .args(words.split_whitespace())
-            .current_dir(&self.0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // A command that does not read its input closes it.
-        let _ = child.stdin.take().unwrap().write_all(stdin);
-        let output = child.wait_with_output().unwrap();
-        Answer {
-            status: output.status.code().unwrap(),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+    fn feed_tb(&self, words: &str, stdin: &[u8]) -> Answer {
+        self.feed(&format!("tb {words}"), stdin)
     }
 
     /// Verifies a message for a connection.
     fn verify(&self, message: &str, context: &Context) -> Answer {
-        self.feed(&format!("verify --context {}", context.to_header()), message.as_bytes())
+        self.feed_tb(&format!("verify --context {}", context.to_header()), message.as_bytes())
     }
 
     /// The Token Binding ID of a key.
     fn id(&self, key: &str, parameters: KeyParameters) -> String {
-        let line = self.run(&format!("key id --key-parameters {} {key}", parameters.name())).good();
+        let line = self.tb(&format!("key id --key-parameters {} {key}", parameters.name())).line();
         line.split(' ').nth(1).unwrap().to_owned()
     }
 }
@@ -161,10 +109,10 @@ fn keys_are_for_their_owner_and_have_an_id_for_each_use() {
         let path = workshop.0.join(name);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert!(fs::read_to_string(&path).unwrap().starts_with("-----BEGIN PRIVATE KEY-----\n"));
-        workshop.run(&format!("key new --out {name}")).refused("exists already");
+        workshop.tb(&format!("key new --out {name}")).refused("exists already");
     }
     let words = |name: &str| -> Vec<Vec<String>> {
-        let lines = workshop.run(&format!("key id {name}")).good();
+        let lines = workshop.tb(&format!("key id {name}")).line();
         lines.lines().map(|line| line.split(' ').map(str::to_owned).collect()).collect()
     };
     let (ec, rsa) = (words("ec.pem"), words("rsa.pem"));
@@ -180,7 +128,7 @@ fn keys_are_for_their_owner_and_have_an_id_for_each_use() {
     let [pss, pkcs] = [&rsa[0][1], &rsa[1][1]].map(|id| base64url::decode(id).unwrap());
     assert_eq!((pss[0], pkcs[0]), (1, 0));
     assert_eq!(pss[1..], pkcs[1..]);
-    workshop.run("key id --key-parameters ecdsap256 rsa.pem").refused("the key cannot do that");
+    workshop.tb("key id --key-parameters ecdsap256 rsa.pem").refused("the key cannot do that");
 }
 
 #[test]
@@ -191,10 +139,10 @@ fn other_keys_are_refused() {
         ("short.pem", PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap()),
     ] {
         fs::write(workshop.0.join(name), key.private_key_to_pem_pkcs8().unwrap()).unwrap();
-        workshop.run(&format!("key id {name}")).refused("no key of Token Binding");
+        workshop.tb(&format!("key id {name}")).refused("no key of Token Binding");
     }
     fs::write(workshop.0.join("none.pem"), "nothing").unwrap();
-    workshop.run("key id none.pem").refused("no unencrypted private key");
+    workshop.tb("key id none.pem").refused("no unencrypted private key");
 }
 
 #[test]
@@ -203,14 +151,14 @@ fn messages_hold_for_their_connection_only() {
     for parameters in [EcdsaP256, Rsa2048Pss, Rsa2048Pkcs15] {
         let (here, key) = (channel(parameters, 1), key_file(parameters));
         let words = format!("message --key {key} --context {}", here.to_header());
-        let message = workshop.run(&words).good();
+        let message = workshop.tb(&words).line();
         let id = workshop.id(key, parameters);
-        assert_eq!(workshop.verify(&message, &here).good(), format!("verified: provided {id}"));
+        assert_eq!(workshop.verify(&message, &here).line(), format!("verified: provided {id}"));
         // The same connection in other words.
         let ekm = base64url::encode(here.ekm.0);
         let words = format!("--ekm {ekm} --key-parameters {}", parameters.name());
-        let same = workshop.run(&format!("message --key {key} {words}")).good();
-        workshop.feed(&format!("verify {words} -"), same.as_bytes()).good();
+        let same = workshop.tb(&format!("message --key {key} {words}")).line();
+        workshop.feed_tb(&format!("verify {words} -"), same.as_bytes()).line();
 
         workshop.verify(&message, &channel(parameters, 2)).refused("signature does not hold");
         for other in KeyParameters::ALL.iter().filter(|other| **other != parameters) {
@@ -228,15 +176,15 @@ fn a_referred_binding_stands_beside_the_provided_one() {
          --context {}",
         here.to_header()
     );
-    let message = workshop.run(&words).good();
+    let message = workshop.tb(&words).line();
     let (provided, referred) =
         (workshop.id("ec.pem", EcdsaP256), workshop.id("rsa.pem", Rsa2048Pkcs15));
     assert_eq!(
-        workshop.verify(&message, &here).good(),
+        workshop.verify(&message, &here).line(),
         format!("verified: provided {provided}, referred {referred}")
     );
     let shown: Value =
-        serde_json::from_str(&workshop.run(&format!("inspect {message}")).good()).unwrap();
+        serde_json::from_str(&workshop.tb(&format!("inspect {message}")).line()).unwrap();
     let tbh = |id: &str| base64url::encode(openssl::sha::sha256(&base64url::decode(id).unwrap()));
     let expected = json!({ "bindings": [
         { "type": "provided", "key_parameters": "ecdsap256", "id": provided,
@@ -251,20 +199,20 @@ fn a_referred_binding_stands_beside_the_provided_one() {
 fn wrong_words_are_explained() {
     let workshop = Workshop::with_keys("words");
     let ekm = base64url::encode([1; 32]);
-    workshop.run("verify AAAA").misused("--ekm");
-    workshop.run(&format!("verify --ekm {ekm} AAAA")).misused("--key-parameters");
-    workshop.run("verify --ekm AAAA --key-parameters ecdsap256 AAAA").misused("43 characters");
-    workshop.run("verify --context AAAA AAAA").misused("47 characters");
-    workshop.run(&format!("message --ekm {ekm}")).misused("--key");
+    workshop.tb("verify AAAA").misused("--ekm");
+    workshop.tb(&format!("verify --ekm {ekm} AAAA")).misused("--key-parameters");
+    workshop.tb("verify --ekm AAAA --key-parameters ecdsap256 AAAA").misused("43 characters");
+    workshop.tb("verify --context AAAA AAAA").misused("47 characters");
+    workshop.tb(&format!("message --ekm {ekm}")).misused("--key");
     workshop
-        .run(&format!("message --key ec.pem --ekm {ekm} --key-parameters rsa2048_pss"))
+        .tb(&format!("message --key ec.pem --ekm {ekm} --key-parameters rsa2048_pss"))
         .refused("the key cannot do that");
-    workshop.run("inspect").refused("no message");
-    workshop.run("inspect AA==").refused("not canonical base64url");
-    workshop.run("inspect AAAA").refused("not a Token Binding message");
-    workshop.run("get http://127.0.0.1/").refused("only https");
+    workshop.tb("inspect").refused("no message");
+    workshop.tb("inspect AA==").refused("not canonical base64url");
+    workshop.tb("inspect AAAA").refused("not a Token Binding message");
+    workshop.tb("get http://127.0.0.1/").refused("only https");
     workshop
-        .run("get --key ec.pem --key-parameters rsa2048_pss https://127.0.0.1/")
+        .tb("get --key ec.pem --key-parameters rsa2048_pss https://127.0.0.1/")
         .refused("no key does");
 }
 
@@ -349,7 +297,7 @@ fn the_number_of_bindings_is_checked() {
             list.iter().map(|(kind, signature)| (*kind, &key.id[..], &signature[..])).collect();
         workshop.verify(&forged(&list), &here)
     };
-    let right = of(&[&other, &referred, &provided, &other]).good();
+    let right = of(&[&other, &referred, &provided, &other]).line();
     assert_eq!(right.matches(", ").count(), 3, "{right}");
     assert!(right.starts_with("verified: 4d "), "{right}");
     for list in
@@ -370,7 +318,7 @@ fn wrong_signatures_are_refused() {
     let key = Forger::elliptic();
     let here = channel(EcdsaP256, 1);
     let right = key.signature(provided, &here);
-    workshop.verify(&forged(&[(provided, &key.id, &right)]), &here).good();
+    workshop.verify(&forged(&[(provided, &key.id, &right)]), &here).line();
     refused(&key, &key.sign(provided, &here, 0));
     refused(&key, &key.signature(BindingType::Referred, &here));
     refused(&key, &[0; 64]);
@@ -380,7 +328,7 @@ fn wrong_signatures_are_refused() {
         let key = Forger::rsa(2048, parameters);
         let here = channel(parameters, 1);
         let right = key.signature(provided, &here);
-        workshop.verify(&forged(&[(provided, &key.id, &right)]), &here).good();
+        workshop.verify(&forged(&[(provided, &key.id, &right)]), &here).line();
         if parameters == Rsa2048Pss {
             refused(&key, &key.sign(provided, &here, 20));
             refused(&key, &key.sign(provided, &here, 0));
@@ -429,7 +377,7 @@ fn unknown_key_parameters_are_not_checked_and_said_to_be_so() {
         (BindingType::Provided, &key.id, &signature),
         (BindingType::Referred, &unknown, &[1; 64]),
     ]);
-    let said = workshop.verify(&message, &here).good();
+    let said = workshop.verify(&message, &here).line();
     assert!(said.ends_with(&format!(", referred {} not checked", base64url::encode(&unknown))));
     let message = forged(&[(BindingType::Provided, &unknown, &[1; 64])]);
     workshop.verify(&message, &here).refused("key parameters are 96");
@@ -459,12 +407,12 @@ fn published_messages_are_judged_as_published() {
         };
         let negotiated = KeyParameters::from_number(u8::try_from(number).unwrap()).unwrap();
         let words = format!("verify --ekm {ekm} --key-parameters {}", negotiated.name());
-        let answer = workshop.feed(&words, message.as_bytes());
+        let answer = workshop.feed_tb(&words, message.as_bytes());
         if let Some(error) = vector["expected"].get("error") {
             assert_eq!(answer.status, 1, "{name} ({error}): {answer:?}");
             refused += 1;
         } else {
-            let said = answer.good();
+            let said = answer.line();
             let provided = vector["expected"]["provided"].as_str().unwrap();
             assert!(said.contains(&format!("provided {provided}")), "{name}: {said}");
             held += 1;
@@ -476,14 +424,14 @@ fn published_messages_are_judged_as_published() {
 /// What `tb inspect` shows of a message whose bindings are published.
 fn inspected_as_published(workshop: &Workshop, name: &str, vector: &Value) {
     let message = vector["message_b64url"].as_str().unwrap();
-    let answer = workshop.feed("inspect -", message.as_bytes());
+    let answer = workshop.feed_tb("inspect -", message.as_bytes());
     let Some(bindings) = vector.get("bindings").and_then(Value::as_array) else { return };
     if answer.status != 0 {
         // Only what is said to be wrong may be unreadable.
         assert!(vector["expected"].get("error").is_some(), "{name}: {answer:?}");
         return;
     }
-    let shown: Value = serde_json::from_str(&answer.good()).unwrap();
+    let shown: Value = serde_json::from_str(&answer.line()).unwrap();
     let shown = shown["bindings"].as_array().unwrap();
     assert_eq!(shown.len(), bindings.len(), "{name}");
     for (shown, binding) in shown.iter().zip(bindings) {
@@ -580,7 +528,7 @@ impl Server {
     fn get(&self, workshop: &Workshop, words: &str) -> Answer {
         let ca = self.certificate.to_pem().unwrap();
         fs::write(workshop.0.join("ca.pem"), ca).unwrap();
-        workshop.run(&format!("get --ca ca.pem {words} https://127.0.0.1:{}/path?query", self.port))
+        workshop.tb(&format!("get --ca ca.pem {words} https://127.0.0.1:{}/path?query", self.port))
     }
 
     /// What it saw, when the clients have gone.
@@ -734,10 +682,10 @@ fn proved(
         assert_eq!(json!(seen.messages(request)), report["sent"]);
         let [message] = seen.messages(request)[..] else { panic!("{seen:?}") };
         let words = format!("verify --ekm {} --key-parameters {}", seen.ekm, parameters.name());
-        let said = workshop.feed(&words, message.as_bytes()).good();
+        let said = workshop.feed_tb(&words, message.as_bytes()).line();
         assert_eq!(said, format!("verified: provided {id}"));
         let context = report["context"].as_str().unwrap();
-        workshop.feed(&format!("verify --context {context}"), message.as_bytes()).good();
+        workshop.feed_tb(&format!("verify --context {context}"), message.as_bytes()).line();
     }
     assert_eq!(seen.messages(0), seen.messages(1), "one signature for each connection is enough");
 }
@@ -786,8 +734,8 @@ fn get_breaks_off_without_the_extended_master_secret() {
     let options = SslOptions::from_bits_retain(1);
     let server = Server::start(Rules { options, ..Rules::default() });
     server.get(&workshop, "--tls 1.2").refused("without the extended master secret");
-    assert_eq!(server.get(&workshop, "--tls 1.2 --no-token-binding").good(), "hello");
-    server.get(&workshop, "--tls 1.3").good();
+    assert_eq!(server.get(&workshop, "--tls 1.2 --no-token-binding").line(), "hello");
+    server.get(&workshop, "--tls 1.3").line();
     let seen = server.finish();
     assert!(seen[0].heads.is_empty(), "{seen:?}");
     assert_eq!(seen[1].offers, [[0; 0]; 0]);
@@ -824,7 +772,7 @@ fn get_sends_what_it_is_told() {
         ("--no-token-binding --message stolen --message again", &["stolen", "again"]),
     ];
     for (words, _) in told {
-        assert_eq!(server.get(&workshop, words).good(), "hello");
+        assert_eq!(server.get(&workshop, words).line(), "hello");
     }
     let seen = server.finish();
     for ((words, messages), connection) in told.iter().zip(&seen) {
@@ -840,7 +788,7 @@ fn get_makes_a_request_as_it_is_described() {
     let server = Server::start(Rules { response, ..Rules::default() });
     let words = "--include --header X-First:one --header X-First:two --request DELETE";
     let head = "HTTP/1.1 403 Forbidden\nx-word: no\ncontent-length: 2\n\nno";
-    assert_eq!(server.get(&workshop, words).good(), head);
+    assert_eq!(server.get(&workshop, words).line(), head);
     let seen = server.finish();
     let lines: Vec<_> = seen[0].heads[0].lines().collect();
     assert_eq!(lines[0], "DELETE /path?query HTTP/1.1");
@@ -853,12 +801,12 @@ fn get_trusts_only_whom_it_is_told_to_trust() {
     let workshop = Workshop::new("trust");
     let server = Server::start(Rules::default());
     let url = format!("https://127.0.0.1:{}/", server.port);
-    workshop.run(&format!("get {url}")).refused("the server's certificate: self-signed");
-    assert_eq!(workshop.run(&format!("get --insecure {url}")).good(), "hello");
+    workshop.tb(&format!("get {url}")).refused("the server's certificate: self-signed");
+    assert_eq!(workshop.tb(&format!("get --insecure {url}")).line(), "hello");
     // Trusted, but under another name.
     let words = format!("get --ca ca.pem --connect 127.0.0.1:{} https://api.example/", server.port);
-    server.get(&workshop, "").good();
-    workshop.run(&words).refused("the server's certificate: hostname mismatch");
+    server.get(&workshop, "").line();
+    workshop.tb(&words).refused("the server's certificate: hostname mismatch");
     drop(server.finish());
 }
 
@@ -888,7 +836,7 @@ fn get_refers_and_sees_when_it_is_asked_to() {
     assert_eq!(asked("--no-message")[0]["include_referred"], false);
     let seen = server.finish();
     let words = format!("verify --ekm {} --key-parameters ecdsap256", seen[0].ekm);
-    let said = workshop.feed(&words, seen[0].messages(0)[0].as_bytes()).good();
+    let said = workshop.feed_tb(&words, seen[0].messages(0)[0].as_bytes()).line();
     assert!(said.contains(", referred "), "{said}");
 
     // Nor does it count but in a redirect.
@@ -911,7 +859,7 @@ fn get_resumes_sessions_that_the_server_keeps_and_says_when_it_cannot() {
             let seen = server.finish();
             assert_eq!(seen[1].resumed, kept, "{tls}: {seen:?}");
             assert_eq!(answer.stderr.contains("could not resume"), !kept, "{tls}: {answer:?}");
-            assert_eq!(answer.good(), "hellohello");
+            assert_eq!(answer.line(), "hellohello");
             assert!(seen.iter().all(|seen| seen.messages(0).len() == 1));
         }
     }
@@ -922,14 +870,14 @@ fn get_says_when_a_connection_ends_too_early() {
     let workshop = Workshop::new("early");
     let response = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
     let server = Server::start(Rules { response, ..Rules::default() });
-    server.get(&workshop, "").good();
+    server.get(&workshop, "").line();
     server.get(&workshop, "--requests 2").refused("HTTP: ");
     server.get(&workshop, "--http 2").refused("does not speak HTTP/2");
     drop(server.finish());
     let nobody = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
-    workshop.run(&format!("get https://{nobody}/")).refused("refused");
+    workshop.tb(&format!("get https://{nobody}/")).refused("refused");
     // Somebody who takes the call and says nothing.
     let silent = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let address = silent.local_addr().unwrap();
-    workshop.run(&format!("get --timeout 1 https://{address}/")).refused("the time is over");
+    workshop.tb(&format!("get --timeout 1 https://{address}/")).refused("the time is over");
 }
