@@ -356,7 +356,11 @@ unsafe extern "C" fn process_start(
     guard(|| {
         let log: Log = Arc::new(move |level, line| sink.line(level, line));
         match Process::start(&handle.configuration, global, &log) {
-            Ok(started) => Box::into_raw(Box::new(Arc::new(started))),
+            Ok(started) => {
+                let started = Arc::new(started);
+                see_off(&started);
+                Box::into_raw(Box::new(started))
+            }
             Err(reason) => {
                 log(Level::Error, &format!("AB2005 start-failed: {reason}"));
                 std::ptr::null_mut()
@@ -364,6 +368,31 @@ unsafe extern "C" fn process_start(
         }
     })
     .unwrap_or(std::ptr::null_mut())
+}
+
+unsafe extern "C" {
+    /// glibc's: as `atexit`, with the status.
+    fn on_exit(handler: unsafe extern "C" fn(c_int, *mut c_void), argument: *mut c_void) -> c_int;
+}
+
+/// Ends a process at once if a thread of ours still waits for a server. `exit` would go on to take
+/// down OpenSSL and unload this module under it; all that a server does itself is done by now,
+/// since what was registered last runs first.
+unsafe extern "C" fn end_at_once(status: c_int, process: *mut c_void) {
+    // SAFETY: from `see_off`, which leaks it.
+    let running = (unsafe { at(process.cast::<Process>()) }).is_none_or(Process::is_running);
+    if running {
+        // SAFETY: always.
+        unsafe { libc::_exit(status) }
+    }
+}
+
+/// Has the process end by [`end_at_once`].
+fn see_off(process: &Arc<Process>) {
+    let kept = Arc::into_raw(Arc::clone(process));
+    // SAFETY: a function with C's calling convention, in a module that is loaded until the process
+    // ends, and an argument that is never freed.
+    unsafe { on_exit(end_at_once, kept.cast_mut().cast()) };
 }
 
 unsafe extern "C" fn process_stop(process: *mut Arc<Process>) {

@@ -66,6 +66,12 @@ impl Process {
         self.refreshers.stop();
     }
 
+    /// Whether a thread may still be running.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.refreshers.are_running()
+    }
+
     /// Counts a panic that the boundary caught; the number so far.
     pub fn count_panic(&self) -> u64 {
         self.panics.fetch_add(1, Ordering::Relaxed).saturating_add(1)

@@ -82,10 +82,19 @@ impl Refreshers {
         {
             thread::sleep(Duration::from_millis(5));
         }
-        for thread in threads.drain(..).filter(JoinHandle::is_finished) {
+        let (ended, running) = threads.drain(..).partition::<Vec<_>, _>(JoinHandle::is_finished);
+        *threads = running;
+        for thread in ended {
             // A panic in it has been reported by the panic hook.
             let _ = thread.join();
         }
+    }
+
+    /// Whether a thread may still be running: what it uses must not be taken down.
+    #[must_use]
+    pub fn are_running(&self) -> bool {
+        let running = |thread: &JoinHandle<()>| !thread.is_finished();
+        self.threads.try_lock().map_or(true, |threads| threads.iter().any(running))
     }
 }
 
