@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr3_iter};
+use memchr::{memchr, memchr2, memchr3, memchr3_iter};
 
 use super::rule::{CookieRules, Protected};
 
@@ -37,7 +37,8 @@ pub(crate) fn find<'r, 'h>(
 ) {
     let mut piece = Piece { header, start: 0, end: 0 };
     // Other white space than the usual space is rare, so that it is looked for only once.
-    let odd = header.iter().any(|byte| *byte < b' ');
+    let odd =
+        memchr3(b'\t', 0x0b, 0x0c, header).is_some() || memchr2(b'\r', b'\n', header).is_some();
     let mut divided = odd;
     for place in memchr3_iter(b';', b',', b' ', header) {
         if header.get(place) != Some(&b';') {
