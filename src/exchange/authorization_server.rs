@@ -141,7 +141,7 @@ impl AuthorizationServer {
     }
 
     /// Refuses bodies of more bytes; 64 KiB unless told otherwise. Whoever reads the body should
-    /// stop there too.
+    /// stop there too, and say so by [`Request::truncated`].
     #[must_use]
     pub const fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
@@ -172,6 +172,7 @@ impl AuthorizationServer {
         now: Timestamp,
     ) -> Result<Grant, Failure> {
         check_method(request)?;
+        check_size(request)?;
         let parameters = Parameters::parse(request.content_type, request.body, self.max_body)?;
         let grant_type = requested_grant_type(&parameters)?;
         let client = self.clients.authenticate(request, &parameters, &self.assertions, now)?;
@@ -304,6 +305,10 @@ fn check_method(request: &Request<'_>) -> Result<(), Denial> {
         return Ok(());
     }
     Err(Denial::with_detail(DenialReason::MethodNotAllowed, told(request.method)))
+}
+
+fn check_size(request: &Request<'_>) -> Result<(), Denial> {
+    if request.truncated { Err(DenialReason::BodyTooLarge.into()) } else { Ok(()) }
 }
 
 fn requested_grant_type(parameters: &Parameters) -> Result<GrantType, Denial> {

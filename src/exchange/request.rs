@@ -13,8 +13,10 @@ pub struct Request<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The values of all `Authorization` headers.
     pub authorization: &'a [&'a [u8]],
-    /// The body, all of it.
+    /// The body.
     pub body: &'a [u8],
+    /// Whether there is more of the body, which was not read since it is larger than it may be.
+    pub truncated: bool,
     /// The keys that the caller proved to hold.
     pub possessions: Possessions<'a>,
     /// Whether the TLS layer verified the client certificate's chain to an authority that it
@@ -27,6 +29,7 @@ impl fmt::Debug for Request<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
+            .field("truncated", &self.truncated)
             .field("chain_verified", &self.chain_verified)
             .finish_non_exhaustive()
     }

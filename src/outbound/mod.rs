@@ -5,6 +5,7 @@ mod fetch;
 mod load;
 mod memory;
 mod refresher;
+mod replay;
 mod secret;
 mod source;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
 pub use refresher::{Means, Refresh, Refreshers};
+pub use replay::SharedReplayStore;
 pub(crate) use secret::secret_file;
 pub use source::{Answer, Source};
 
