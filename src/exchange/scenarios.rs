@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use openssl::pkey::PKey;
-use openssl::rsa::Rsa;
 use serde_json::{Value, json};
 
 use super::testing::{NOW, basic_header, certificate, ring, token_bindings};
@@ -13,7 +12,7 @@ use super::*;
 use crate::confirmation::Confirmation;
 use crate::directive::value::Toggle;
 use crate::jose::json::{self as strict_json, Object};
-use crate::jose::{Algorithm, KeyRing, KeySet, SigningKey, base64url};
+use crate::jose::{Algorithm, HardwareKey, KeyRing, KeySet, SigningKey, base64url};
 use crate::policy::Policy;
 use crate::proof::{ClientCertificate, Possessions};
 use crate::refusal::Reason;
@@ -683,16 +682,28 @@ fn a_refusal_of_basic_is_challenged() {
 }
 
 #[test]
+fn what_is_published_are_keys_to_verify_with() {
+    let server = AuthorizationServer::new(ISSUER, ENDPOINT, Arc::clone(&AS_KEY)).unwrap();
+    let mut jwk = AS_KEY.public_jwk().unwrap();
+    jwk.insert("use".to_owned(), "enc".into());
+    assert!(matches!(server.publish(jwk), Err(SetupError::Key(_))));
+}
+
+/// A device that is gone.
+struct Unplugged;
+
+impl HardwareKey for Unplugged {
+    fn sign(&self, _: Algorithm, _: &[u8]) -> Result<Vec<u8>, String> {
+        Err("no such token".to_owned())
+    }
+}
+
+#[test]
 fn a_key_that_cannot_sign_issues_nothing() {
-    // Too short for the padding of RS512.
-    let pem = PKey::from_rsa(Rsa::generate(512).unwrap()).unwrap().private_key_to_pem_pkcs8();
-    let key = SigningKey::from_pem(&pem.unwrap(), "k", Some(Algorithm::RS512)).unwrap();
-    let result = AuthorizationServer::new(ISSUER, ENDPOINT, Arc::new(key));
-    // Such a key is not even published.
-    assert!(matches!(result, Err(SetupError::Key(_))));
     let grant = decide(&server(), &request(&form(&format!("subject_token=gnik&audience={API}"))));
-    let pem = PKey::from_rsa(Rsa::generate(512).unwrap()).unwrap().private_key_to_pem_pkcs8();
-    let key = SigningKey::from_pem(&pem.unwrap(), "k", Some(Algorithm::RS512)).unwrap();
+    let private = PKey::private_key_from_pem(&AS_KEY.to_pem().unwrap()).unwrap();
+    let public = PKey::public_key_from_der(&private.public_key_to_der().unwrap()).unwrap();
+    let key = SigningKey::in_hardware(public, "k", None, Arc::new(Unplugged)).unwrap();
     let denial = grant.unwrap().signed_with(Arc::new(key)).issue(&[0; 32]).unwrap_err();
     assert_eq!((denial.reason(), denial.status()), (DenialReason::SigningFailed, 500));
 }

@@ -20,4 +20,4 @@ pub use jws::{Header, Jws, JwsError};
 pub use key::{Key, KeyFault};
 pub use key_ring::KeyRing;
 pub use key_set::{KeySet, KeySetError, Selection};
-pub use signing_key::{SigningError, SigningKey};
+pub use signing_key::{HardwareKey, SigningError, SigningKey};

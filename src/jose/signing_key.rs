@@ -1,13 +1,14 @@
 //! A private key to sign with: what the command and the token endpoint issue with.
 
 use std::fmt;
+use std::sync::Arc;
 
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey};
 use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
-use openssl::pkey::{Id, PKey, Private};
+use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Private, Public};
 use openssl::rsa::{Padding, Rsa};
 use openssl::sign::{RsaPssSaltlen, Signer};
 use serde_json::Value;
@@ -19,12 +20,30 @@ use crate::thumbprint::Thumbprint;
 
 /// Bits of a new RSA key.
 const RSA_BITS: u32 = 2048;
+/// Smallest RSA modulus to sign with, in bits (RFC 7518, sections 3.3 and 3.5).
+const RSA_MIN_BITS: u32 = 2048;
 
 /// A private key with its `kid` and the one algorithm it signs with.
 pub struct SigningKey {
     key_id: String,
     algorithm: Algorithm,
-    private: PKey<Private>,
+    private: PrivateKey,
+}
+
+/// A private key that stays where it is, in a device, and signs there.
+pub trait HardwareKey: Send + Sync {
+    /// Signs `input`, in the form that a JWS carries (RFC 7518, section 3; RFC 8037, section 3.1).
+    /// It may take as long as the device does.
+    ///
+    /// # Errors
+    /// What failed, in words for the server's log and without a secret.
+    fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, String>;
+}
+
+/// Where the private half is.
+enum PrivateKey {
+    InMemory(PKey<Private>),
+    InHardware { public: PKey<Public>, signer: Arc<dyn HardwareKey> },
 }
 
 /// Why a key cannot be used or a signature not be made.
@@ -36,6 +55,12 @@ pub enum SigningError {
     Algorithm(Algorithm),
     /// The key is of a kind or curve that no algorithm here uses.
     Unsupported,
+    /// An RSA key with fewer than 2048 bits: how many it has.
+    TooShort(u32),
+    /// The device that holds the key did not sign: its words.
+    Hardware(String),
+    /// The private key is in hardware and does not leave it.
+    InHardware,
 }
 
 impl fmt::Display for SigningError {
@@ -44,6 +69,11 @@ impl fmt::Display for SigningError {
             Self::OpenSsl(errors) => write!(f, "OpenSSL: {errors}"),
             Self::Algorithm(algorithm) => write!(f, "the key cannot sign with {algorithm}"),
             Self::Unsupported => f.write_str("a key of no kind that we sign with"),
+            Self::TooShort(bits) => {
+                write!(f, "an RSA key of {bits} bits, and it takes {RSA_MIN_BITS} or more")
+            }
+            Self::Hardware(fault) => f.write_str(fault),
+            Self::InHardware => f.write_str("the private key is in hardware and stays there"),
         }
     }
 }
@@ -75,6 +105,7 @@ impl SigningKey {
             Algorithm::EdDSA | Algorithm::Ed25519 => PKey::generate_ed25519()?,
             Algorithm::Ed448 => PKey::generate_ed448()?,
         };
+        let private = PrivateKey::InMemory(private);
         Ok(Self { key_id: key_id.to_owned(), algorithm, private })
     }
 
@@ -82,7 +113,7 @@ impl SigningKey {
     /// is taken (RS256 for RSA).
     ///
     /// # Errors
-    /// The text is no private key, or its type does not do `algorithm`.
+    /// The text is no private key, its type does not do `algorithm`, or it is too short.
     pub fn from_pem(
         pem: &[u8],
         key_id: &str,
@@ -90,21 +121,42 @@ impl SigningKey {
     ) -> Result<Self, SigningError> {
         // With a passphrase given, if an empty one, OpenSSL does not ask for one on the terminal.
         let private = PKey::private_key_from_pem_passphrase(pem, b"")?;
-        let able = abilities(&private);
-        let first = able.first().copied().ok_or(SigningError::Unsupported)?;
-        let algorithm = algorithm.unwrap_or(first);
-        if !able.contains(&algorithm) {
-            return Err(SigningError::Algorithm(algorithm));
-        }
+        let algorithm = chosen(&private, algorithm)?;
+        let private = PrivateKey::InMemory(private);
         Ok(Self { key_id: key_id.to_owned(), algorithm, private })
+    }
+
+    /// The key whose public half is `public` and whose private half is where `signer` signs.
+    /// Without `algorithm` the type's first is taken (RS256 for RSA).
+    ///
+    /// # Errors
+    /// The key's type does not do `algorithm`, or it is too short.
+    pub fn in_hardware(
+        public: PKey<Public>,
+        key_id: &str,
+        algorithm: Option<Algorithm>,
+        signer: Arc<dyn HardwareKey>,
+    ) -> Result<Self, SigningError> {
+        let algorithm = chosen(&public, algorithm)?;
+        let private = PrivateKey::InHardware { public, signer };
+        Ok(Self { key_id: key_id.to_owned(), algorithm, private })
+    }
+
+    /// Whether signing waits for a device.
+    #[must_use]
+    pub const fn is_in_hardware(&self) -> bool {
+        matches!(self.private, PrivateKey::InHardware { .. })
     }
 
     /// The private key as PKCS#8 PEM.
     ///
     /// # Errors
-    /// OpenSSL's.
+    /// The key is in hardware, or OpenSSL's.
     pub fn to_pem(&self) -> Result<Vec<u8>, SigningError> {
-        Ok(self.private.private_key_to_pem_pkcs8()?)
+        match &self.private {
+            PrivateKey::InMemory(private) => Ok(private.private_key_to_pem_pkcs8()?),
+            PrivateKey::InHardware { .. } => Err(SigningError::InHardware),
+        }
     }
 
     /// The same key under another `kid`.
@@ -139,7 +191,11 @@ impl SigningKey {
     /// OpenSSL's.
     pub fn public_jwk(&self) -> Result<Object, SigningError> {
         let mut jwk = Object::new();
-        for (name, value) in public_members(&self.private)? {
+        let members = match &self.private {
+            PrivateKey::InMemory(private) => public_members(private)?,
+            PrivateKey::InHardware { public, .. } => public_members(public)?,
+        };
+        for (name, value) in members {
             jwk.insert(name.to_owned(), Value::String(value));
         }
         jwk.insert("kid".to_owned(), self.key_id.clone().into());
@@ -151,24 +207,12 @@ impl SigningKey {
     /// Signs `input` in the form that a JWS carries.
     ///
     /// # Errors
-    /// OpenSSL's.
+    /// OpenSSL's, or the device's.
     pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SigningError> {
-        let mut signer = match self.algorithm.digest() {
-            Some(digest) => Signer::new(digest, &self.private)?,
-            None => Signer::new_without_digest(&self.private)?,
-        };
-        match self.algorithm.family() {
-            Family::RsaPkcs1 | Family::Edwards => Ok(signer.sign_oneshot_to_vec(input)?),
-            Family::RsaPss => {
-                signer.set_rsa_padding(Padding::PKCS1_PSS)?;
-                signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
-                Ok(signer.sign_oneshot_to_vec(input)?)
-            }
-            Family::Ecdsa(length) => {
-                let signature = EcdsaSig::from_der(&signer.sign_oneshot_to_vec(input)?)?;
-                let mut bytes = padded(signature.r(), length)?;
-                bytes.extend(padded(signature.s(), length)?);
-                Ok(bytes)
+        match &self.private {
+            PrivateKey::InMemory(private) => Ok(sign(private, self.algorithm, input)?),
+            PrivateKey::InHardware { signer, .. } => {
+                signer.sign(self.algorithm, input).map_err(SigningError::Hardware)
             }
         }
     }
@@ -187,7 +231,49 @@ fn elliptic(curve: Nid) -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(curve)?)?)
 }
 
-fn abilities(key: &PKey<Private>) -> &'static [Algorithm] {
+fn sign(
+    private: &PKeyRef<Private>,
+    algorithm: Algorithm,
+    input: &[u8],
+) -> Result<Vec<u8>, ErrorStack> {
+    let mut signer = match algorithm.digest() {
+        Some(digest) => Signer::new(digest, private)?,
+        None => Signer::new_without_digest(private)?,
+    };
+    match algorithm.family() {
+        Family::RsaPkcs1 | Family::Edwards => signer.sign_oneshot_to_vec(input),
+        Family::RsaPss => {
+            signer.set_rsa_padding(Padding::PKCS1_PSS)?;
+            signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
+            signer.sign_oneshot_to_vec(input)
+        }
+        Family::Ecdsa(length) => {
+            let signature = EcdsaSig::from_der(&signer.sign_oneshot_to_vec(input)?)?;
+            let mut bytes = padded(signature.r(), length)?;
+            bytes.extend(padded(signature.s(), length)?);
+            Ok(bytes)
+        }
+    }
+}
+
+/// `algorithm`, or the first that the key's type does, if the key is one to sign with.
+fn chosen<T: HasPublic>(
+    key: &PKeyRef<T>,
+    algorithm: Option<Algorithm>,
+) -> Result<Algorithm, SigningError> {
+    let able = abilities(key);
+    let first = able.first().copied().ok_or(SigningError::Unsupported)?;
+    let algorithm = algorithm.unwrap_or(first);
+    if !able.contains(&algorithm) {
+        return Err(SigningError::Algorithm(algorithm));
+    }
+    if key.id() == Id::RSA && key.bits() < RSA_MIN_BITS {
+        return Err(SigningError::TooShort(key.bits()));
+    }
+    Ok(algorithm)
+}
+
+fn abilities<T: HasPublic>(key: &PKeyRef<T>) -> &'static [Algorithm] {
     use Algorithm::{
         ES256, ES384, ES512, Ed448, Ed25519, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512,
     };
@@ -205,7 +291,9 @@ fn abilities(key: &PKey<Private>) -> &'static [Algorithm] {
     }
 }
 
-fn public_members(key: &PKey<Private>) -> Result<Vec<(&'static str, String)>, SigningError> {
+fn public_members<T: HasPublic>(
+    key: &PKeyRef<T>,
+) -> Result<Vec<(&'static str, String)>, SigningError> {
     let text = |value: &str| value.to_owned();
     match key.id() {
         Id::RSA => {
@@ -245,4 +333,77 @@ fn public_members(key: &PKey<Private>) -> Result<Vec<(&'static str, String)>, Si
 
 fn padded(number: &openssl::bn::BigNumRef, length: usize) -> Result<Vec<u8>, ErrorStack> {
     number.to_vec_padded(i32::try_from(length).unwrap_or(i32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jose::Key;
+
+    /// A device that is only a key in memory; without a key, one that has been unplugged.
+    struct Device(Option<SigningKey>);
+
+    impl HardwareKey for Device {
+        fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, String> {
+            let key = self.0.as_ref().ok_or("the token is gone")?;
+            assert_eq!(algorithm, key.algorithm());
+            key.sign(input).map_err(|error| error.to_string())
+        }
+    }
+
+    fn public(key: &SigningKey) -> PKey<Public> {
+        let private = PKey::private_key_from_pem(&key.to_pem().unwrap()).unwrap();
+        PKey::public_key_from_der(&private.public_key_to_der().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_key_in_hardware_is_published_and_verified_like_any_other() {
+        for algorithm in Algorithm::ALL.iter().copied() {
+            let inside = SigningKey::generate(algorithm, "k").unwrap();
+            let jwk = inside.public_jwk().unwrap();
+            let (print, public) = (inside.thumbprint().unwrap(), public(&inside));
+            let signer = Arc::new(Device(Some(inside)));
+            let key = SigningKey::in_hardware(public, "k", Some(algorithm), signer).unwrap();
+            assert!(key.is_in_hardware());
+            assert_eq!(
+                (key.public_jwk().unwrap(), key.thumbprint().unwrap()),
+                (jwk.clone(), print)
+            );
+            let signature = key.sign(b"input").unwrap();
+            assert!(Key::from_jwk(jwk).unwrap().verify(algorithm, b"input", &signature));
+            assert!(matches!(key.to_pem(), Err(SigningError::InHardware)));
+        }
+    }
+
+    #[test]
+    fn a_device_that_does_not_sign_says_why() {
+        let public = public(&SigningKey::generate(Algorithm::ES256, "k").unwrap());
+        let key = SigningKey::in_hardware(public, "k", None, Arc::new(Device(None))).unwrap();
+        assert_eq!(key.algorithm(), Algorithm::ES256);
+        assert_eq!(key.sign(b"input").unwrap_err().to_string(), "the token is gone");
+    }
+
+    #[test]
+    fn a_key_in_hardware_does_only_what_its_type_does() {
+        let public = public(&SigningKey::generate(Algorithm::ES256, "k").unwrap());
+        let device = Arc::new(Device(None));
+        let wrong = SigningKey::in_hardware(public, "k", Some(Algorithm::ES384), device);
+        assert!(matches!(wrong, Err(SigningError::Algorithm(Algorithm::ES384))));
+    }
+
+    #[test]
+    fn rsa_keys_have_2048_bits_or_more() {
+        let short = PKey::from_rsa(Rsa::generate(1024).unwrap()).unwrap();
+        let pem = short.private_key_to_pem_pkcs8().unwrap();
+        for algorithm in [None, Some(Algorithm::RS256), Some(Algorithm::PS512)] {
+            let error = SigningKey::from_pem(&pem, "k", algorithm).unwrap_err();
+            assert!(matches!(error, SigningError::TooShort(1024)), "{error}");
+        }
+        let public = PKey::public_key_from_der(&short.public_key_to_der().unwrap()).unwrap();
+        let error = SigningKey::in_hardware(public, "k", None, Arc::new(Device(None))).unwrap_err();
+        assert!(matches!(error, SigningError::TooShort(1024)), "{error}");
+        let enough = PKey::from_rsa(Rsa::generate(2048).unwrap()).unwrap();
+        let pem = enough.private_key_to_pem_pkcs8().unwrap();
+        assert!(SigningKey::from_pem(&pem, "k", None).is_ok());
+    }
 }

@@ -31,7 +31,11 @@ pub(crate) fn read(
         .and_then(|key| key.public_jwk().map(|jwk| (key, jwk)));
     let (key, jwk) = key.map_err(|error| match error {
         SigningError::OpenSsl(_) => Fault::of_file(path, "no unencrypted private key in PEM"),
-        SigningError::Algorithm(_) | SigningError::Unsupported => Fault::of_file(path, error),
+        SigningError::Algorithm(_)
+        | SigningError::Unsupported
+        | SigningError::TooShort(_)
+        | SigningError::Hardware(_)
+        | SigningError::InHardware => Fault::of_file(path, error),
     })?;
     Key::from_jwk(jwk).map_err(|fault| Fault::of_file(path, fault))?;
     named(key, key_id.or(notes.key_id.as_deref()))
