@@ -31,6 +31,13 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+impl Fault {
+    /// The fault of arguments that are not of the syntax of `T`.
+    pub(super) fn of<T: Value>(arguments: &[&str]) -> Self {
+        Self { got: arguments.join(" "), expected: T::syntax() }
+    }
+}
+
 /// A directive's value.
 pub trait Value: Sized + Clone {
     /// The syntax, for messages and the reference.
@@ -38,6 +45,12 @@ pub trait Value: Sized + Clone {
 
     /// Parses the arguments; `None` if they are not of the syntax.
     fn parse(arguments: &[&str]) -> Option<Self>;
+
+    /// What is wrong with arguments that do not parse: all of them, unless a longer directive can
+    /// tell which one.
+    fn fault(arguments: &[&str]) -> Fault {
+        Fault::of::<Self>(arguments)
+    }
 
     /// Takes a second directive of the same scope, for those that add up.
     fn add(&mut self, _more: Self) -> bool {
@@ -48,9 +61,9 @@ pub trait Value: Sized + Clone {
 /// Parses `arguments` as a `T`.
 ///
 /// # Errors
-/// [`Fault`] with the syntax of `T`.
+/// [`Fault`] with the syntax of `T`, or of the one argument that is wrong.
 pub fn parse<T: Value>(arguments: &[&str]) -> Result<T, Fault> {
-    T::parse(arguments).ok_or_else(|| Fault { got: arguments.join(" "), expected: T::syntax() })
+    T::parse(arguments).ok_or_else(|| T::fault(arguments))
 }
 
 /// `on` or `off`.
