@@ -7,14 +7,20 @@
 mod cookie;
 mod exported;
 mod issuer;
+mod sts;
+mod sts_client;
+mod sts_rule;
+mod sts_rule_word;
+mod sts_signing_key;
 mod token_binding;
 pub mod value;
 
 use value::{
     AcceptedMethods, Audience, BindingHeaders, BindingVariables, ClaimExports, ClientCertHeader,
-    CookieAttributes, CookieRefusal, Cookies, Expiry, Fault, FilePath, HeaderExports, Issuers,
-    KeyParametersList, MaxAge, MessageTreatment, SecretFiles, Size, Span, Text, Toggle, TokenTypes,
-    Value, Word, Words,
+    CookieAttributes, CookieRefusal, Cookies, DefaultClient, EndpointUrl, Expiry, Fault, FilePath,
+    HeaderExports, Issuers, KeyParametersList, MaxAge, MessageTreatment, SecretFiles, SigningKeys,
+    Size, Span, StsClients, StsIssuer, StsRules, SubjectTypes, Text, Toggle, TokenTypes, Value,
+    Word, Words,
 };
 
 use crate::confirmation::ThumbprintForm;
@@ -220,6 +226,28 @@ directives! {
     Location Both "acr-values" acr_values: Words;
     /// How long ago the user may have been authenticated, by the token's `auth_time` (RFC 9470).
     Location Both "max-age" max_age: MaxAge;
+    /// The name in which tokens are issued here (RFC 8693): their `iss`, and the issuer of the metadata (RFC 8414). Must be set wherever tokens are issued.
+    Location Both "sts-issuer" sts_issuer: StsIssuer;
+    /// The URL of the token endpoint as clients know it; without it, the issuer and `/token`. Client assertions may be made for it (RFC 7523, section 3).
+    Location Both "sts-endpoint" sts_endpoint: EndpointUrl;
+    /// The URL of the token endpoint for mutual TLS (RFC 8705, section 5), if it is another one.
+    Location Both "sts-mtls-endpoint" sts_mtls_endpoint: EndpointUrl;
+    /// The URL of the JWK Set, for the metadata (RFC 8414); without it, the issuer and `/jwks`.
+    Location Both "sts-jwks-uri" sts_jwks_uri: EndpointUrl;
+    /// A key that issued tokens are signed with: a PEM file, or a key in hardware by its PKCS#11 URI (RFC 7512) with the attributes `module-path` and `pin-source`, in quotes. Without `alg` it signs with the first algorithm of its type (RS256 for RSA), without `kid` it is named by its thumbprint (RFC 7638). May be repeated: the first signs, all are published and their refresh tokens accepted; a scope that names one replaces the list of the scope around it.
+    Location Both "sts-signing-key" sts_signing_key: SigningKeys;
+    /// A client of the token endpoint and the one method by which it authenticates (RFC 6749, section 2.3; RFC 8705, section 2; RFC 7523, section 2.2). `tls_client_auth` takes a certificate whose chain the server verified; secrets are given by their SHA-256, and only secrets made by a machine are safe so. It may use both grant types unless they are named. May be repeated; a scope that names one replaces the list of the scope around it.
+    Location Both "sts-client" sts_client: StsClients;
+    /// The client of the requests that name none; it authenticates as its sts-client says.
+    Location Both "sts-default-client" sts_default_client: DefaultClient;
+    /// A file of opaque subject credentials that are accepted as access tokens. Each line has the SHA-256 of one, its subject and, if wanted, the thumbprint of the only certificate that it is good together with.
+    Location Both "sts-credentials" sts_credentials: FilePath;
+    /// The types of subject and actor tokens that are verified as JWTs (RFC 8693, section 3), by the issuer, audience, confirmation and bearer directives of the same place.
+    Location Both "sts-subject-types" sts_subject_types: SubjectTypes = "access_token jwt";
+    /// Who gets which tokens; the first rule that fits a request counts. `client`, `subject` and `issuer` (of the subject token) say for whom it is, `actor` who may act; without `actor` nobody may. `resource` is another name (RFC 8707) of the audience before it. Tokens get the scopes that are asked for, or those of `default-scope`, and never more than the subject token has; `scopes-for-unscoped=on` gives them for JWTs without `scope`. They are bound to the first key of `bind` that the caller proves, by default `referred` before `certificate`, and live for 5m unless `lifetime` says otherwise; `unbound=on` issues unbound ones to callers that prove nothing, which whoever steals them can use. `refresh` issues refresh tokens, bound by `refresh-bind`, by default `provided` before `certificate`, that end with the subject token unless `refresh-outlives-subject=on`. May be repeated; a scope that gives one replaces the list of the scope around it.
+    Location Both "sts-rule" sts_rule: StsRules;
+    /// The largest body of a request that the token endpoint reads.
+    Location Both "sts-max-body" sts_max_body: Size<1024, 1_048_576> = "64k";
     /// The largest token that is looked at.
     Location Both "token-max-size" token_max_size: Size<1024, 65_536> = "16k";
     /// How long one request may wait for keys that are not known yet; afterwards it gets 503.
@@ -246,6 +274,12 @@ directives! {
     Location Nginx "require-claim" require_claim: RequiredClaims;
     /// Proofs of which the request must have given at least one. (On httpd: `Require bound-proof`.)
     Location Nginx "require-proof" require_proof: RequiredProofs;
+    /// Answers token requests (RFC 8693) here. (On httpd: `SetHandler bound-token-exchange`.)
+    Location Nginx "token-exchange" token_exchange: Toggle = "off";
+    /// Publishes the keys of sts-signing-key here as a JWK Set (RFC 7517). (On httpd: `SetHandler bound-sts-jwks`.)
+    Location Nginx "sts-jwks" sts_jwks: Toggle = "off";
+    /// Publishes the metadata of the token endpoint here (RFC 8414), which belongs at `/.well-known/oauth-authorization-server` and the path of the issuer. (On httpd: `SetHandler bound-sts-metadata`.)
+    Location Nginx "sts-metadata" sts_metadata: Toggle = "off";
     /// The thread pool in which requests wait for keys. (httpd waits in the request's own thread.)
     Location Nginx "thread-pool" thread_pool: Word = "default";
 }

@@ -8,6 +8,11 @@ use std::time::Duration;
 pub use super::cookie::{CookieAttributes, CookieEntry, CookieRefusal, Cookies, SecretFiles};
 pub use super::exported::{ClaimExports, HeaderExports, claim_variable};
 pub use super::issuer::{IssuerEntry, Issuers, KeyLocation, fetchable};
+pub use super::sts::{DefaultClient, EndpointUrl, StsIssuer, SubjectTypes};
+pub use super::sts_client::{ClientEntry, ClientMethod, StsClients};
+pub use super::sts_rule::{RuleEntry, StsRules, TargetEntry};
+pub use super::sts_rule_word::{Lifetime, RefreshLifetime};
+pub use super::sts_signing_key::{SigningKeyEntry, SigningKeyLocation, SigningKeys};
 pub use super::token_binding::{
     BindingExport, BindingHeaders, BindingVariables, KeyParametersList, MessageTreatment,
 };
