@@ -20,7 +20,9 @@ pub(crate) fn build() {
     {
         build.include(directory);
     }
-    build.file("c_shim/httpd_request.c").file("c_shim/httpd_cookies.c");
+    for name in ["request", "cookies", "endpoint"] {
+        build.file(format!("c_shim/httpd_{name}.c"));
+    }
     build.compile("auth_bound_shim");
     println!("cargo:rustc-link-lib=dylib=ssl");
     println!("cargo:rustc-link-lib=dylib=crypto");

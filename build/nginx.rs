@@ -26,10 +26,9 @@ pub(crate) fn build() {
         panic!("{} is not configured; run its configure with --with-compat", configured.display());
     }
     let mut build = shim("nginx");
-    build
-        .file("c_shim/nginx_request.c")
-        .file("c_shim/nginx_variables.c")
-        .file("c_shim/nginx_cookies.c");
+    for name in ["request", "cookies", "endpoint", "variables"] {
+        build.file(format!("c_shim/nginx_{name}.c"));
+    }
     let folders = [
         "core",
         "event",

@@ -26,10 +26,13 @@ typedef struct ab_cookies ab_cookies;             /* the protected cookies of on
 typedef struct ab_sealed ab_sealed;               /* those of its response */
 typedef struct ab_decision ab_decision;           /* the decision about one request */
 typedef struct ab_requirement ab_requirement;     /* one Require line */
+typedef struct ab_answer ab_answer;           /* what an endpoint of ours answers */
 
 enum { AB_REFUSE = 0, AB_GRANT = 1, AB_BLOCKED = 2 };                        /* ab_core.state */
 enum { AB_ENVIRONMENT = 1, AB_REQUEST_HEADER, AB_RESPONSE_HEADER, AB_USER }; /* ab_effect.target */
 enum { AB_LOG_ERROR = 1, AB_LOG_WARN, AB_LOG_INFO };
+enum { AB_TOKEN_EXCHANGE = 1, AB_JWK_SET, AB_METADATA }; /* the endpoints that are ours */
+enum { AB_MEMORY_OF_KEYS, AB_MEMORY_OF_REPLAYS, AB_MEMORIES };
 
 /* One thing to do to the request. Both strings end with NUL. */
 typedef struct {
@@ -48,6 +51,20 @@ typedef struct {
     ab_text host; /* with or without a port */
     ab_text path; /* as it was sent, without the query */
 } ab_visit;
+
+/* A request to an endpoint of ours. */
+typedef struct {
+    const ab_client *client;
+    const ab_binding *binding;
+    int chain_verified; /* whether the server verified the chain of the client's certificate */
+    ab_text method;
+    ab_text content_type; /* without data: there is none */
+    const ab_text *authorization;
+    size_t authorization_count;
+    ab_text body;
+    int truncated; /* whether there is more of the body, which was not read */
+    ab_text realm;
+} ab_call;
 
 /* Writes a line to the server's log; called from threads of the core too. */
 typedef void ab_log(void *server, uint32_t level, const char *line);
@@ -82,11 +99,11 @@ typedef struct {
     int (*scope_protects)(ab_configuration *, ab_scope *);
     /* Ends the reading: the names to strip are known. NULL, or what is wrong (as for scope_set). */
     const char *(*configuration_settle)(ab_configuration *);
-    /* The memory of issuers' keys that the processes share, as a file descriptor: `inherited` of an
+    /* A memory that the processes share (AB_MEMORY_OF_*), as a file descriptor: `inherited` of an
      * earlier reading by this server, or a new one if that is negative. It stays open for good. To
      * be called before the processes are forked. Negative if there is none: then each process
-     * fetches for itself. */
-    int (*configuration_memory)(ab_configuration *, int inherited);
+     * fetches keys for itself, and assertions, which are good for one use, are refused. */
+    int (*configuration_memory)(ab_configuration *, uint32_t which, int inherited);
     /* Whether an incoming header of this name is to be removed. */
     int (*strips)(const ab_configuration *, const char *name, size_t size);
 
@@ -179,6 +196,25 @@ typedef struct {
     int (*decision_suffices)(ab_decision *);
     /* Turns a grant into the refusal of a request whose token did not suffice. */
     void (*decision_insufficient)(ab_decision *);
+
+    /* NULL if an endpoint of ours can answer where `scope` holds, or without one anywhere; or what is
+     * missing (as for scope_set). */
+    const char *(*endpoint_complete)(ab_configuration *, ab_scope *);
+    /* Most bytes of a body that are to be read. */
+    size_t (*endpoint_max_body)(ab_configuration *, ab_scope *);
+    /* Answers a request. Never NULL but when memory or the core fails: answer 500. */
+    ab_answer *(*answer_new)(ab_process *, ab_configuration *, ab_scope *, uint32_t endpoint, const ab_call *);
+    void (*answer_free)(ab_answer *);
+    /* Whether it has to be waited for; and that, which blocks and touches nothing of the server. */
+    int (*answer_pending)(const ab_answer *);
+    void (*answer_wait)(ab_answer *);
+    /* Status, body with its media type, the other headers (0 when there is no more), and what is to
+     * be logged, or NULL. */
+    int (*answer_status)(const ab_answer *);
+    ab_text (*answer_body)(const ab_answer *);
+    ab_text (*answer_media_type)(const ab_answer *);
+    int (*answer_header)(const ab_answer *, size_t index, ab_effect *);
+    const char *(*answer_line)(const ab_answer *, uint32_t *level);
 } ab_core;
 
 #endif

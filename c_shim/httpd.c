@@ -116,17 +116,40 @@ const command_rec ab_commands[] = {
     {NULL}
 };
 
-/* The first place in the configuration files that asks for our tokens. */
-static const ap_directive_t *find_auth_type(const ap_directive_t *node)
+/* The first place in the configuration files where `is_one` says so of a directive's first word. */
+static const ap_directive_t *find_place(apr_pool_t *pool, const ap_directive_t *node,
+                                        int (*is_one)(const char *directive, const char *word))
 {
     for (; node; node = node->next) {
-        if (!ap_cstr_casecmp(node->directive, "AuthType") && !ap_cstr_casecmp(node->args, ab_auth_type))
+        const char *args = node->args;
+        if (is_one(node->directive, ap_getword_conf(pool, &args)))
             return node;
-        const ap_directive_t *inside = find_auth_type(node->first_child);
+        const ap_directive_t *inside = find_place(pool, node->first_child, is_one);
         if (inside)
             return inside;
     }
     return NULL;
+}
+
+static int asks_for_tokens(const char *directive, const char *word)
+{
+    return !ap_cstr_casecmp(directive, "AuthType") && !ap_cstr_casecmp(word, ab_auth_type);
+}
+
+static int is_endpoint(const char *directive, const char *word)
+{
+    return !ap_cstr_casecmp(directive, "SetHandler") && ab_endpoint(word);
+}
+
+/* Whether nothing is `missing` that a place needs which `is_one`. */
+static int has_all(apr_pool_t *pool, server_rec *s, int (*is_one)(const char *, const char *), const char *missing)
+{
+    const ap_directive_t *place = missing ? find_place(pool, ap_conftree, is_one) : NULL;
+
+    if (place)
+        ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s:%d: %s %s: %s", place->filename, place->line_num, place->directive,
+                     place->args, missing);
+    return !place;
 }
 
 /* What holds for a server before a location is known. */
@@ -135,9 +158,6 @@ static ab_scope *scope_of(server_rec *s) { return ap_get_module_config(s->lookup
 /* Part of the configuration test, too. */
 static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, server_rec *s)
 {
-    const ap_directive_t *place = find_auth_type(ap_conftree);
-    const char *error = place ? core->configuration_complete(configuration) : NULL;
-
     for (server_rec *each = s; each; each = each->next) {
         core_server_config *settings = ap_get_core_module_config(each->module_config);
         if (settings->merge_trailers != AP_MERGE_TRAILERS_ENABLE)
@@ -155,17 +175,18 @@ static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
         ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "BoundCookie: %s", cookies);
         return HTTP_INTERNAL_SERVER_ERROR;
     }
-    if (!error)
-        return OK;
-    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, s, "%s:%d: AuthType Bound: %s", place->filename, place->line_num, error);
-    return HTTP_INTERNAL_SERVER_ERROR;
+    /* One after the other: what is missing is told until the next question. */
+    if (!has_all(temporary, s, asks_for_tokens, core->configuration_complete(configuration)) ||
+        !has_all(temporary, s, is_endpoint, core->endpoint_complete(configuration, NULL)))
+        return HTTP_INTERNAL_SERVER_ERROR;
+    return OK;
 }
 
 /* What outlives the readings of the configuration, since the module may be loaded anew with each:
- * the memory of keys, and the index. OpenSSL would go on calling functions of an index, so it has
+ * the memories, and the index. OpenSSL would go on calling functions of an index, so it has
  * none. */
 typedef struct {
-    int memory;
+    int memories[AB_MEMORIES];
     int ssl_index;
 } remembered;
 
@@ -177,7 +198,8 @@ static remembered *remember(server_rec *s)
     apr_pool_userdata_get(&known, note, s->process->pool);
     if (!known) {
         remembered *fresh = apr_palloc(s->process->pool, sizeof(*fresh));
-        fresh->memory = -1;
+        for (uint32_t i = 0; i < AB_MEMORIES; i++)
+            fresh->memories[i] = -1;
         fresh->ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
         apr_pool_userdata_set(fresh, note, NULL, s->process->pool);
         known = fresh;
@@ -192,8 +214,8 @@ static int settle(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serv
     const char *error = core->configuration_settle(configuration);
 
     ssl_index = known->ssl_index;
-    if (!error)
-        known->memory = core->configuration_memory(configuration, known->memory);
+    for (uint32_t i = 0; !error && i < AB_MEMORIES; i++)
+        known->memories[i] = core->configuration_memory(configuration, i, known->memories[i]);
     if (!error && binds && (!contexts || ssl_index < 0))
         error = "BoundTokenBinding: got \"on\", expected a server with TLS by mod_ssl";
     if (!error)

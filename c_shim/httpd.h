@@ -81,8 +81,12 @@ int ab_open_cookies(request_rec *r);
 /* Has the response's cookies sealed when it passes by. */
 void ab_watch_cookies(request_rec *r);
 
+/* The endpoint of ours that a handler's name means, or 0. */
+uint32_t ab_endpoint(const char *handler);
+
 /* Puts the hooks of requests in their places. */
 void ab_hook_requests(apr_pool_t *pool);
 void ab_hook_cookies(void);
+void ab_hook_endpoints(void);
 
 #endif

@@ -432,6 +432,7 @@ void ab_hook_requests(apr_pool_t *pool)
     ap_hook_insert_filter(watch_response, NULL, NULL, APR_HOOK_LAST);
     ap_hook_insert_error_filter(watch_error, NULL, NULL, APR_HOOK_LAST);
     ab_hook_cookies();
+    ab_hook_endpoints();
     for (size_t i = 0; i < sizeof(requirements) / sizeof(*requirements); i++)
         ap_register_auth_provider(pool, AUTHZ_PROVIDER_GROUP, requirements[i], AUTHZ_PROVIDER_VERSION, &requirement_provider,
                                   AP_AUTH_INTERNAL_PER_CONF);

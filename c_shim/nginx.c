@@ -44,7 +44,8 @@ static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: %s", &words[0], error);
         return NGX_CONF_ERROR;
     }
-    if (command->offset == AB_DIRECTIVE_ACCESS) {
+    if (command->offset == AB_DIRECTIVE_ACCESS || command->offset == AB_DIRECTIVE_TOKEN_EXCHANGE ||
+        command->offset == AB_DIRECTIVE_STS_JWKS || command->offset == AB_DIRECTIVE_STS_METADATA) {
         own->file = cf->conf_file->file.name.data;
         own->line = cf->conf_file->line;
     }
@@ -96,17 +97,20 @@ static ngx_uint_t is_never_used(ngx_http_core_loc_conf_t *place)
     return place->noname; /* an `if` of the server, left again when the location is found */
 }
 
-static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
+/* What is `missing` for what a directive asks, and which directive. */
+static char *complain(ngx_conf_t *cf, const ab_location *own, const char *directive, const char *missing)
 {
     ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    const char *missing = is_never_used(place) ? NULL : core->scope_complete(http->configuration, own->scope);
 
-    if (missing) {
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: %s; for location \"%V\" of server \"%V\" in %s:%ui",
-                      missing, &place->name, &server->server_name, own->file, own->line);
-        return NGX_CONF_ERROR;
-    }
+    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s: %s; for location \"%V\" of server \"%V\" in %s:%ui", directive, missing,
+                  &place->name, &server->server_name, own->file, own->line);
+    return NGX_CONF_ERROR;
+}
+
+/* What waiting takes. */
+static char *prepare_pool(ngx_conf_t *cf, ab_main *http, ab_location *own, const char *directive)
+{
     http->checks = 1;
     own->realm = core->scope_word(http->configuration, own->scope, AB_DIRECTIVE_REALM);
 #if (NGX_THREADS)
@@ -115,10 +119,48 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
     own->pool = ngx_thread_pool_add(cf, &name);
     return own->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
 #else
-    ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_access: this NGINX is built without --with-threads; %s:%ui",
-                  own->file, own->line);
-    return NGX_CONF_ERROR;
+    return complain(cf, own, directive, "this NGINX is built without --with-threads");
 #endif
+}
+
+static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
+{
+    ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char *missing = is_never_used(place) ? NULL : core->scope_complete(http->configuration, own->scope);
+
+    return missing ? complain(cf, own, "bound_access", missing) : prepare_pool(cf, http, own, "bound_access");
+}
+
+/* The endpoint of ours that a scope asks for, with its directive's name. */
+static uint32_t endpoint_of(ab_main *http, const ab_scope *scope, const char **directive)
+{
+    static const struct {
+        size_t directive;
+        uint32_t endpoint;
+        const char *name;
+    } rows[] = {{AB_DIRECTIVE_TOKEN_EXCHANGE, AB_TOKEN_EXCHANGE, "bound_token_exchange"},
+                {AB_DIRECTIVE_STS_JWKS, AB_JWK_SET, "bound_sts_jwks"},
+                {AB_DIRECTIVE_STS_METADATA, AB_METADATA, "bound_sts_metadata"}};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        *directive = rows[i].name;
+        if (core->scope_is_on(http->configuration, (ab_scope *)scope, rows[i].directive))
+            return rows[i].endpoint;
+    }
+    return 0;
+}
+
+static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own, const char *directive)
+{
+    ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char *missing = core->endpoint_complete(http->configuration, own->scope);
+
+    if (missing)
+        return complain(cf, own, directive, missing);
+    if (place->handler && place->handler != ab_serve_endpoint)
+        return complain(cf, own, directive, "got \"on\" beside another content handler, expected a location of its own");
+    place->handler = ab_serve_endpoint;
+    return prepare_pool(cf, http, own, directive);
 }
 
 static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
@@ -143,6 +185,10 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
                       &place->name, &server->server_name, server->file_name, server->line);
         return NGX_CONF_ERROR;
     }
+    const char *directive;
+    own->endpoint = endpoint_of(http, own->scope, &directive);
+    if (own->endpoint && prepare_endpoint(cf, http, own, directive) != NGX_CONF_OK)
+        return NGX_CONF_ERROR;
     own->access = core->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;
 }
@@ -201,8 +247,8 @@ static ngx_int_t offer_token_binding(ngx_conf_t *cf, ab_main *http)
     return NGX_OK;
 }
 
-/* What the workers know of issuers' keys, from one reading of the configuration to the next. */
-static int memory = -1;
+/* What the workers share, from one reading of the configuration to the next. */
+static int memories[AB_MEMORIES] = {-1, -1};
 
 static ngx_int_t settle(ngx_conf_t *cf)
 {
@@ -214,7 +260,8 @@ static ngx_int_t settle(ngx_conf_t *cf)
         return NGX_ERROR;
     }
     /* NGINX opens the new module before it closes the old one, so that this static survives. */
-    memory = core->configuration_memory(http->configuration, memory);
+    for (uint32_t i = 0; i < AB_MEMORIES; i++)
+        memories[i] = core->configuration_memory(http->configuration, i, memories[i]);
     return offer_token_binding(cf, http) == NGX_OK ? ab_handle_requests(cf) : NGX_ERROR;
 }
 

@@ -25,7 +25,7 @@ enum {
 typedef struct {
     ab_configuration *configuration;
     ab_scope *global;                     /* what http{} itself says */
-    ngx_uint_t checks;                    /* whether any location checks tokens */
+    ngx_uint_t checks;                    /* whether any location checks tokens or issues them */
     ngx_http_get_variable_pt remote_user; /* NGINX's own $remote_user */
     ab_process *process;                  /* set in each worker; NULL refuses */
 } ab_main;
@@ -34,9 +34,10 @@ typedef struct {
 typedef struct {
     ab_scope *scope; /* while the configuration is read: NULL where it has no directive of ours */
     ngx_uint_t access;
+    uint32_t endpoint; /* of ours, or 0 */
     ab_text realm;
     struct ngx_thread_pool_s *pool; /* NGINX names the type only where it has threads */
-    u_char *file; /* and line of bound_access */
+    u_char *file; /* and line of the directive that needs the others */
     ngx_uint_t line;
 } ab_location;
 
@@ -49,6 +50,19 @@ extern const ab_core *const ab_nginx_core __attribute__((visibility("hidden")));
 
 /* The log level for one of the core's. */
 ngx_uint_t ab_level(uint32_t level);
+
+/* The content handler of the endpoints. */
+ngx_int_t ab_serve_endpoint(ngx_http_request_t *r);
+
+/* Sends a response of ours. Type and body live as long as the request. */
+ngx_int_t ab_respond(ngx_http_request_t *r, ngx_uint_t status, ab_text type, ab_text body);
+
+#if (NGX_THREADS)
+/* Has `handler` run with `data` in the place's thread pool, then `done` in the event loop, before the
+ * request goes on with its write_event_handler. NGX_AGAIN, or a status. */
+ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log_t *), void (*done)(ngx_http_request_t *),
+                          void *data);
+#endif
 
 /* Puts the handlers of requests in their places. */
 ngx_int_t ab_handle_requests(ngx_conf_t *cf);

@@ -240,19 +240,31 @@ static decided *decide(ngx_http_request_t *r)
 
 #if (NGX_THREADS)
 
+/* A request that waits in the pool: for what, and what to do when that is over. */
+typedef struct {
+    ngx_http_request_t *request;
+    void (*done)(ngx_http_request_t *);
+    void *work;
+    void (*handler)(void *, ngx_log_t *);
+} waiting;
+
 /* In a thread of the pool. */
-static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((decided *)own)->decision); }
+static void work(void *data, ngx_log_t *log)
+{
+    waiting *own = data;
+    own->handler(own->work, log);
+}
 
 static void resume(ngx_event_t *event)
 {
     ngx_thread_task_t *task = (ngx_thread_task_t *)((u_char *)event - offsetof(ngx_thread_task_t, event));
     ngx_http_request_t *r = event->data; /* NGINX's debug log takes this for something with a connection */
     ngx_connection_t *c = r->connection;
-    decided *own = task->ctx;
+    waiting *own = task->ctx;
 
     ngx_http_set_log_request(c->log, r);
     if (event->timedout) {
-        ngx_log_error(NGX_LOG_ALERT, c->log, 0, "waiting for keys takes too long");
+        ngx_log_error(NGX_LOG_ALERT, c->log, 0, "waiting takes too long");
         event->timedout = 0;
         return;
     }
@@ -260,23 +272,24 @@ static void resume(ngx_event_t *event)
         ngx_del_timer(event);
     r->main->blocked--;
     r->aio = 0;
-    own->waiting = 0;
+    own->done(r);
     /* Goes on with the phases, or ends the request if it was terminated meanwhile. */
     c->write->handler(c->write);
 }
 
-/* Leaves the event loop to others until the decision is made. `blocked` keeps the request alive
+/* Leaves the event loop to others until `handler` is through. `blocked` keeps the request alive
  * whatever becomes of the client; the timer keeps a worker alive that shuts down gracefully, as
  * NGINX itself does since 1.25.4. */
-static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
+ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log_t *), void (*done)(ngx_http_request_t *),
+                          void *data)
 {
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, 0);
+    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, sizeof(waiting));
 
     if (!task)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    task->ctx = own;
-    task->handler = wait_for_keys;
+    *(waiting *)task->ctx = (waiting){r, done, data, handler};
+    task->handler = work;
     task->event.data = r;
     task->event.handler = resume;
     task->event.log = r->connection->log;
@@ -285,8 +298,23 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
     ngx_add_timer(&task->event, 60000);
     r->main->blocked++;
     r->aio = 1;
-    own->waiting = 1;
     return NGX_AGAIN;
+}
+
+static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((decided *)own)->decision); }
+
+static void decided_now(ngx_http_request_t *r)
+{
+    for (ngx_pool_cleanup_t *kept = r->pool->cleanup; kept; kept = kept->next)
+        if (kept->handler == free_decision)
+            ((decided *)kept->data)->waiting = 0;
+}
+
+static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
+{
+    ngx_int_t status = ab_wait_in_pool(r, wait_for_keys, decided_now, own);
+    own->waiting = status == NGX_AGAIN;
+    return status;
 }
 
 #else
@@ -313,7 +341,7 @@ static ngx_uint_t is_for_nginx(ngx_http_request_t *r, ngx_uint_t status)
 }
 
 /* ngx_http_send_response would take the text of a redirect for its Location. */
-static ngx_int_t respond(ngx_http_request_t *r, ngx_uint_t status, ab_text body)
+ngx_int_t ab_respond(ngx_http_request_t *r, ngx_uint_t status, ab_text type, ab_text body)
 {
     ngx_buf_t *buffer = ngx_calloc_buf(r->pool);
     ngx_chain_t out = {buffer, NULL};
@@ -321,7 +349,7 @@ static ngx_int_t respond(ngx_http_request_t *r, ngx_uint_t status, ab_text body)
     if (!buffer || ngx_http_discard_request_body(r) != NGX_OK)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     r->headers_out.status = status;
-    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type = (ngx_str_t){type.size, (u_char *)type.data};
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_length_n = (off_t)body.size;
@@ -338,6 +366,7 @@ static ngx_int_t respond(ngx_http_request_t *r, ngx_uint_t status, ab_text body)
 
 static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 {
+    static const ab_text json = {"application/json", sizeof("application/json") - 1};
     ngx_uint_t status = (ngx_uint_t)core->decision_status(own->decision);
     ab_text body = core->decision_body(own->decision);
     uint32_t level = AB_LOG_ERROR;
@@ -352,7 +381,7 @@ static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
     r->access_code = 0;
     r->err_status = status; /* also inside of an error page with a status of its own */
     r->expect_tested = 1;   /* nobody wants the body */
-    ngx_http_finalize_request(r, respond(r, status, body));
+    ngx_http_finalize_request(r, ab_respond(r, status, json, body));
     return NGX_DONE;
 }
 

@@ -71,6 +71,12 @@ impl ClientEntry {
         Client::new(&self.id, authentication).grant_types(&self.grant_types)
     }
 
+    /// Where its keys are, if it signs assertions.
+    #[must_use]
+    pub const fn key_location(&self) -> Option<&KeyLocation> {
+        if let ClientMethod::PrivateKeyJwt(location) = &self.method { Some(location) } else { None }
+    }
+
     fn read(arguments: &[&str]) -> Result<Self, Wrong> {
         let (id, rest) = match arguments {
             [id, rest @ ..] if is_client_id(id) => ((*id).to_owned(), rest),

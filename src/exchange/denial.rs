@@ -92,6 +92,8 @@ denials! {
         "the grant type is not supported", "token exchange and refresh_token are supported", "RFC 6749, section 5.2";
     4012 TokenTypeUnsupported "token-type-unsupported" Client 400 "invalid_request"
         "a token type is not supported", "compare the type with those configured for subject, actor and issued tokens", "RFC 8693, section 2.2.2";
+    4013 DocumentMethodNotAllowed "document-method-not-allowed" Client 405 "invalid_request"
+        "this document is asked for with GET", "the client must use GET or HEAD", "RFC 8414, section 3.1";
     4101 ClientUnknown "client-unknown" Client 401 "invalid_client"
         "client authentication failed", "no client of this client_id is configured", "RFC 6749, section 5.2";
     4102 ClientAuthenticationMissing "client-authentication-missing" Client 401 "invalid_client"

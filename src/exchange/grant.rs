@@ -251,6 +251,7 @@ impl Grant {
         let refresh_token =
             refresh.map(|terms| self.refresh_token(terms, for_refresh)).transpose()?;
         Ok(Issued {
+            id: base64url::encode(for_token),
             token,
             kind: self.kind,
             expires_in: self.token.lifetime,
@@ -311,6 +312,7 @@ impl Grant {
 /// Issued tokens, to be told to the client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Issued {
+    id: String,
     token: String,
     kind: TokenType,
     expires_in: i64,
@@ -319,6 +321,12 @@ pub struct Issued {
 }
 
 impl Issued {
+    /// `jti` of the token: what logs know it by.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// The token, of whatever type.
     #[must_use]
     pub fn token(&self) -> &str {
@@ -354,6 +362,7 @@ impl Issued {
 impl fmt::Debug for Issued {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Issued")
+            .field("id", &self.id)
             .field("kind", &self.kind)
             .field("expires_in", &self.expires_in)
             .field("scope", &self.scope)

@@ -4,8 +4,11 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use super::denial::Denial;
+use super::denial::{Denial, DenialReason};
 use super::grant::Issued;
+
+/// How long published documents may be kept, in seconds.
+const DOCUMENT_MAX_AGE: u32 = 300;
 
 /// How the body of a refusal is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +62,17 @@ impl Response {
         }
     }
 
+    /// A published document: the metadata (RFC 8414, section 3.2), the JWK Set (RFC 7517, section
+    /// 8.5.2). It may be kept for a while, so a new key must be published before it signs.
+    #[must_use]
+    pub fn of_document(media_type: &str, body: &str) -> Self {
+        let headers = vec![
+            ("Content-Type", media_type.to_owned()),
+            ("Cache-Control", format!("public, max-age={DOCUMENT_MAX_AGE}")),
+        ];
+        Self { status: 200, headers, body: body.to_owned() }
+    }
+
     /// The answer to a refused request (RFC 6749, section 5.2; RFC 8693, section 2.2.2).
     #[must_use]
     pub fn of_denial(denial: &Denial, answer: &Answer<'_>) -> Self {
@@ -76,7 +90,8 @@ impl Response {
             headers.push(("WWW-Authenticate", challenge(answer.realm)));
         }
         if denial.status() == 405 {
-            headers.push(("Allow", "POST".to_owned()));
+            let document = denial.reason() == DenialReason::DocumentMethodNotAllowed;
+            headers.push(("Allow", if document { "GET, HEAD" } else { "POST" }.to_owned()));
         }
         if let Some(seconds) = answer.retry_after.filter(|_| denial.status() == 503) {
             headers.push(("Retry-After", seconds.to_string()));
@@ -132,7 +147,6 @@ fn challenge(realm: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::denial::DenialReason;
     use super::*;
     use crate::jose::json;
     use crate::refusal::Reason;
@@ -168,6 +182,16 @@ mod tests {
             let response = Response::of_denial(&denial, &Answer::default());
             assert!(json::object(response.body().trim().as_bytes()).is_ok(), "{cause:?}");
         }
+    }
+
+    #[test]
+    fn documents_may_be_kept_and_are_asked_for_with_get() {
+        let response = Response::of_document("application/json", "{}\n");
+        assert_eq!((response.status(), response.body()), (200, "{}\n"));
+        assert_eq!(header(&response, "Cache-Control"), Some("public, max-age=300"));
+        let denial = Denial::new(DenialReason::DocumentMethodNotAllowed);
+        let response = Response::of_denial(&denial, &Answer::default());
+        assert_eq!((response.status(), header(&response, "Allow")), (405, Some("GET, HEAD")));
     }
 
     #[test]

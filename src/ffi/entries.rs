@@ -6,6 +6,10 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::answer::{
+    CallView, answer_body, answer_free, answer_header, answer_line, answer_media_type, answer_new,
+    answer_pending, answer_status, answer_wait, endpoint_complete, endpoint_max_body,
+};
 use super::binding::{
     binding_configured, binding_effect, binding_free, binding_response, binding_suffices,
     binding_verify, client_negotiated, token_binding_answer,
@@ -18,9 +22,10 @@ use super::guard::guard;
 use super::text::{EffectView, Text, slices};
 use crate::effect::Effect;
 use crate::host::{
-    Binding, Client, Configuration, Cookies, Decision, Facts, Merged, Process, Scope, Sealed,
+    Answer, Binding, Client, Configuration, Cookies, Decision, Facts, Merged, Process, Scope,
+    Sealed,
 };
-use crate::outbound::{KeyMemory, Level, Log};
+use crate::outbound::{KeyMemory, Level, Log, SharedReplayStore};
 use crate::requirement::Requirement;
 use crate::token::Timestamp;
 
@@ -83,7 +88,7 @@ core! {
     cookies_complete: fn(*const Handle, *const Scope) -> *const c_char;
     scope_protects: fn(*const Handle, *const Scope) -> c_int;
     configuration_settle: fn(*const Handle) -> *const c_char;
-    configuration_memory: fn(*const Handle, c_int) -> c_int;
+    configuration_memory: fn(*const Handle, u32, c_int) -> c_int;
     strips: fn(*const Handle, *const c_char, usize) -> c_int;
     process_start: fn(*const Handle, *const Scope, LogFunction, *mut c_void) -> *mut Arc<Process>;
     process_stop: fn(*mut Arc<Process>);
@@ -122,6 +127,17 @@ core! {
     requirement_holds: fn(*const RequireLine, *mut Decision) -> c_int;
     decision_suffices: fn(*mut Decision) -> c_int;
     decision_insufficient: fn(*mut Decision);
+    endpoint_complete: fn(*const Handle, *const Scope) -> *const c_char;
+    endpoint_max_body: fn(*const Handle, *const Scope) -> usize;
+    answer_new: fn(*const Arc<Process>, *const Handle, *const Scope, u32, *const CallView) -> *mut Answer;
+    answer_free: fn(*mut Answer);
+    answer_pending: fn(*const Answer) -> c_int;
+    answer_wait: fn(*mut Answer);
+    answer_status: fn(*const Answer) -> c_int;
+    answer_body: fn(*const Answer) -> Text;
+    answer_media_type: fn(*const Answer) -> Text;
+    answer_header: fn(*const Answer, usize, *mut EffectView) -> c_int;
+    answer_line: fn(*const Answer, *mut u32) -> *const c_char;
 }
 
 /// A reference from a pointer of the shim's.
@@ -288,14 +304,20 @@ unsafe extern "C" fn configuration_settle(handle: *const Handle) -> *const c_cha
     guard(|| handle.configuration.settle()).map_or(FAILED, |()| std::ptr::null())
 }
 
-unsafe extern "C" fn configuration_memory(handle: *const Handle, inherited: c_int) -> c_int {
+unsafe extern "C" fn configuration_memory(
+    handle: *const Handle,
+    which: u32,
+    inherited: c_int,
+) -> c_int {
+    const KEYS: u32 = 0;
+    const REPLAYS: u32 = 1;
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return -1 };
     let descriptor = if inherited >= 0 {
         inherited
     } else {
         // SAFETY: a name that ends with NUL, and a flag.
-        unsafe { libc::memfd_create(c"auth_bound keys".as_ptr(), libc::MFD_CLOEXEC) }
+        unsafe { libc::memfd_create(c"auth_bound".as_ptr(), libc::MFD_CLOEXEC) }
     };
     if descriptor < 0 {
         return -1;
@@ -304,8 +326,11 @@ unsafe extern "C" fn configuration_memory(handle: *const Handle, inherited: c_in
     let shared = unsafe { BorrowedFd::borrow_raw(descriptor) };
     guard(|| {
         // A descriptor of its own, which ends with this reading.
-        if let Ok(own) = shared.try_clone_to_owned() {
-            handle.configuration.share(KeyMemory::new(own.into()));
+        let Ok(own) = shared.try_clone_to_owned() else { return };
+        match which {
+            KEYS => handle.configuration.share(KeyMemory::new(own.into())),
+            REPLAYS => handle.configuration.share_replays(SharedReplayStore::new(own.into())),
+            _ => {}
         }
     });
     descriptor
@@ -519,7 +544,7 @@ unsafe extern "C" fn decide(
 /// Lets a test see what becomes of a panic in the running server. Never in a released module.
 #[cfg(feature = "fault-injection")]
 #[allow(clippy::panic)]
-fn fault(authorization: &[&[u8]]) {
+pub(super) fn fault(authorization: &[&[u8]]) {
     if authorization.iter().any(|value| value.ends_with(b"fault-injection-panic")) {
         panic!("injected by a test");
     }

@@ -3,6 +3,7 @@
 //! `c_shim/auth_bound.h` is the contract. Each entry turns pointers into references, calls the
 //! safe code in `host`, and lets no panic out: the value it then returns refuses.
 
+mod answer;
 mod binding;
 mod cookies;
 mod entries;

@@ -23,6 +23,11 @@ impl Text {
         unsafe { std::slice::from_raw_parts(self.data.cast(), self.size) }
     }
 
+    /// Whether there is a text at all, be it empty.
+    pub(super) const fn is_given(self) -> bool {
+        !self.data.is_null()
+    }
+
     pub(super) const fn of(text: &str) -> Self {
         Self { data: text.as_ptr().cast(), size: text.len() }
     }

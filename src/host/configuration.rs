@@ -2,18 +2,24 @@
 //! names that it exports.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Scope;
 use super::cookies::CookieRefusals;
+use super::token_service::{Material, TokenService};
 use crate::cookie;
-use crate::directive::value::{IssuerEntry, KeyLocation, SecretFiles, Toggle};
+use crate::directive::value::{
+    ClientEntry, IssuerEntry, KeyLocation, SecretFiles, SigningKeyEntry, Toggle,
+};
 use crate::directive::{DIRECTIVES, Draft, Settings};
+use crate::exchange::CredentialFile;
 use crate::export::ScrubList;
-use crate::jose::KeyRing;
+use crate::jose::{KeyRing, SigningKey};
 use crate::outbound::{
-    Fetcher, KeyMemory, Source, TrustedCertificate, secret_file, trusted_certificates,
+    Fetcher, KeyMemory, SharedReplayStore, Source, TrustedCertificate, credential_file,
+    secret_file, signing_key, trusted_certificates,
 };
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
@@ -39,8 +45,11 @@ pub struct Configuration {
     exported: Mutex<Vec<String>>,
     scrub: OnceLock<ScrubList>,
     memory: OnceLock<Arc<KeyMemory>>,
+    replays: OnceLock<Arc<SharedReplayStore>>,
     ca: Mutex<Option<Vec<TrustedCertificate>>>,
     secrets: Mutex<HashMap<SecretFiles, Arc<cookie::KeyRing>>>,
+    signing_keys: Mutex<HashMap<SigningKeyEntry, Arc<SigningKey>>>,
+    credentials: Mutex<HashMap<PathBuf, Arc<CredentialFile>>>,
     cookie_refusals: CookieRefusals,
     next_scope: AtomicUsize,
     late_merges: AtomicUsize,
@@ -97,6 +106,14 @@ impl Configuration {
             }
             "jwks-ca" => self.read_ca(settings),
             "cookie-secret" => self.secrets(&settings.cookie_secret).map(drop),
+            "sts-signing-key" => self.signing_keys(settings).map(drop),
+            "sts-credentials" => self.credentials(settings).map(drop),
+            "sts-client" => settings
+                .sts_client
+                .0
+                .iter()
+                .filter_map(ClientEntry::key_location)
+                .try_for_each(|location| self.source(location).map(drop)),
             "export-claim" | "export-header" | "token-binding-variable" => {
                 let named = settings
                     .export_claim
@@ -132,6 +149,59 @@ impl Configuration {
         let ring = Arc::new(ring);
         rings.insert(files.clone(), Arc::clone(&ring));
         Ok(ring)
+    }
+
+    /// The signing keys, read while the server has the rights to.
+    fn signing_keys(&self, settings: &Settings) -> Result<Vec<Arc<SigningKey>>, String> {
+        let mut keys = self.signing_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut key = |entry: &SigningKeyEntry| {
+            if let Some(key) = keys.get(entry) {
+                return Ok(Arc::clone(key));
+            }
+            let key = Arc::new(signing_key(entry)?);
+            keys.insert(entry.clone(), Arc::clone(&key));
+            Ok(key)
+        };
+        settings.sts_signing_key.0.iter().map(&mut key).collect()
+    }
+
+    /// The subject credentials, read once for each reading of the configuration.
+    fn credentials(&self, settings: &Settings) -> Result<Option<Arc<CredentialFile>>, String> {
+        let Some(path) = &settings.sts_credentials.0 else { return Ok(None) };
+        let mut files = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = files.get(path) {
+            return Ok(Some(Arc::clone(file)));
+        }
+        let file = Arc::new(credential_file(path)?);
+        files.insert(path.clone(), Arc::clone(&file));
+        Ok(Some(file))
+    }
+
+    /// The token endpoint of a scope, made when it is first asked for.
+    ///
+    /// # Errors
+    /// [`Reason::PolicyIncomplete`] with what is missing.
+    pub fn token_service<'s>(&self, scope: &'s Scope) -> Result<&'s Arc<TokenService>, Refusal> {
+        let made = scope.service_cell().get_or_init(|| {
+            let policy = self.policy(scope).ok_or("the settings do not hold together")?;
+            let settings = policy.settings();
+            let material = Material {
+                keys: self.signing_keys(settings)?,
+                credentials: self.credentials(settings)?,
+                ring: &|location| self.ring(location),
+            };
+            TokenService::new(policy, &material).map(Arc::new)
+        });
+        made.as_ref().map_err(|missing| Refusal::with_detail(Reason::PolicyIncomplete, missing))
+    }
+
+    /// Whether there can be a token endpoint, all scopes taken together.
+    ///
+    /// # Errors
+    /// What is missing everywhere.
+    pub fn token_service_somewhere(&self) -> Result<(), Refusal> {
+        let union = Scope::new(self.number(), self.union());
+        self.token_service(&union).map(drop)
     }
 
     /// How often this process refused a cookie.
@@ -195,12 +265,17 @@ impl Configuration {
     /// # Errors
     /// What is missing.
     pub fn complete_somewhere(&self) -> Result<(), Refusal> {
-        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
-        let union =
-            scopes.iter().fold(Draft::default(), |union, scope| union.merge(&scope.draft()));
-        let settings =
-            union.settle().map_err(|fault| Refusal::with_detail(Reason::InternalError, fault))?;
+        let settings = self
+            .union()
+            .settle()
+            .map_err(|fault| Refusal::with_detail(Reason::InternalError, fault))?;
         Policy::from_settings(0, settings, |_| Arc::default()).complete()
+    }
+
+    /// What all scopes say, as if they stood inside of each other.
+    fn union(&self) -> Draft {
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        scopes.iter().fold(Draft::default(), |union, scope| union.merge(&scope.draft()))
     }
 
     /// Whether there is a secret wherever cookies are protected, all scopes taken together.
@@ -222,13 +297,15 @@ impl Configuration {
         Err(Refusal::with_detail(Reason::PolicyIncomplete, missing))
     }
 
+    /// Every location was opened when its directive was read; without a source there are no keys,
+    /// and nothing verifies.
+    fn ring(&self, location: &KeyLocation) -> Arc<KeyRing> {
+        self.source(location).map(|source| Arc::clone(source.ring())).unwrap_or_default()
+    }
+
     fn make_policy(&self, settings: Settings) -> Policy {
         let id = self.next_policy.fetch_add(1, Ordering::Relaxed);
-        let ring = |entry: &IssuerEntry| -> Arc<KeyRing> {
-            // Every location was opened when its directive was read; without a source there are
-            // no keys, and nothing verifies.
-            self.source(&entry.keys).map(|source| Arc::clone(source.ring())).unwrap_or_default()
-        };
+        let ring = |entry: &IssuerEntry| self.ring(&entry.keys);
         // Every file was read when its directive was; without a ring no cookie is let through.
         let secrets = self.secrets(&settings.cookie_secret).ok();
         Policy::from_settings(id, settings, ring).with_secrets(secrets)
@@ -243,6 +320,17 @@ impl Configuration {
     #[must_use]
     pub fn memory(&self) -> Option<Arc<KeyMemory>> {
         self.memory.get().map(Arc::clone)
+    }
+
+    /// Shares the memory of used assertions with the server's other processes and readings.
+    pub fn share_replays(&self, store: SharedReplayStore) {
+        self.replays.get_or_init(|| Arc::new(store));
+    }
+
+    /// The memory of used assertions, if there is one.
+    #[must_use]
+    pub fn replays(&self) -> Option<Arc<SharedReplayStore>> {
+        self.replays.get().map(Arc::clone)
     }
 
     /// Ends the reading.
@@ -267,6 +355,9 @@ impl Configuration {
             "access" => settings.access,
             "bearer" => settings.bearer,
             "token-binding" => settings.token_binding,
+            "token-exchange" => settings.token_exchange,
+            "sts-jwks" => settings.sts_jwks,
+            "sts-metadata" => settings.sts_metadata,
             _ => Toggle(false),
         };
         toggle.0

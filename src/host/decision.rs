@@ -278,7 +278,10 @@ impl Decision {
     }
 }
 
-fn possessions<'a>(proved: Option<&'a Proved>, binding: Option<&'a Binding>) -> Possessions<'a> {
+pub(super) fn possessions<'a>(
+    proved: Option<&'a Proved>,
+    binding: Option<&'a Binding>,
+) -> Possessions<'a> {
     Possessions {
         certificate: proved.map(Proved::certificate),
         token_binding: binding.and_then(Binding::token_bindings),

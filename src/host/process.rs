@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::Configuration;
 use super::Scope;
 use crate::jose::KeyRing;
-use crate::outbound::{Answer, Log, Means, Refresh, Refreshers, Source};
+use crate::outbound::{Answer, Log, Means, Refresh, Refreshers, SharedReplayStore, Source};
 use crate::token::TokenCache;
 
 /// A serving process. Made after the fork, since neither threads nor caches survive one.
 pub struct Process {
     cache: TokenCache,
     sources: Vec<Arc<Source>>,
+    replays: Option<Arc<SharedReplayStore>>,
     panics: AtomicU64,
     refreshers: Refreshers,
 }
@@ -40,6 +41,7 @@ impl Process {
         Ok(Self {
             cache: TokenCache::new(settings.token_cache_size.0),
             sources,
+            replays: configuration.replays(),
             panics: AtomicU64::new(0),
             refreshers,
         })
@@ -49,6 +51,12 @@ impl Process {
     #[must_use]
     pub const fn cache(&self) -> &TokenCache {
         &self.cache
+    }
+
+    /// The memory of used assertions, if the server has one.
+    #[must_use]
+    pub const fn replays(&self) -> Option<&Arc<SharedReplayStore>> {
+        self.replays.as_ref()
     }
 
     /// Asks for newer keys of `ring` and waits for them at most `limit`.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::token_service::TokenService;
 use crate::directive::Draft;
 use crate::policy::Policy;
 
@@ -14,6 +15,8 @@ pub struct Scope {
     number: usize,
     draft: Mutex<Draft>,
     policy: OnceLock<Arc<Policy>>,
+    /// Or what is missing for one.
+    service: OnceLock<Result<Arc<TokenService>, String>>,
     /// What holds where this scope stands inside of another, by the other's number: made once for
     /// each pair, and read by requests without a lock.
     inside: ArcSwap<HashMap<usize, Arc<Self>>>,
@@ -25,6 +28,7 @@ impl Scope {
             number,
             draft: Mutex::new(draft),
             policy: OnceLock::new(),
+            service: OnceLock::new(),
             inside: ArcSwap::default(),
         }
     }
@@ -35,6 +39,10 @@ impl Scope {
 
     pub(super) const fn policy_cell(&self) -> &OnceLock<Arc<Policy>> {
         &self.policy
+    }
+
+    pub(super) const fn service_cell(&self) -> &OnceLock<Result<Arc<TokenService>, String>> {
+        &self.service
     }
 
     /// The scope that holds where `self` stands inside of `outer`, if it is known.

@@ -7,6 +7,7 @@ mod memory;
 mod refresher;
 mod replay;
 mod secret;
+mod signing_key;
 mod source;
 
 use std::sync::Arc;
@@ -15,7 +16,8 @@ pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
 pub use refresher::{Means, Refresh, Refreshers};
 pub use replay::SharedReplayStore;
-pub(crate) use secret::secret_file;
+pub(crate) use secret::{credential_file, key_file, secret_file};
+pub(crate) use signing_key::signing_key;
 pub use source::{Answer, Source};
 
 /// How much a log line matters.

@@ -71,7 +71,8 @@ impl ReplayStore for SharedReplayStore {
         now: Timestamp,
     ) -> Result<Use, ReplayStoreUnavailable> {
         let _turn = self.turn.lock().map_err(|_| ReplayStoreUnavailable)?;
-        fcntl_lock(&self.file, FlockOperation::LockExclusive).map_err(|_| ReplayStoreUnavailable)?;
+        fcntl_lock(&self.file, FlockOperation::LockExclusive)
+            .map_err(|_| ReplayStoreUnavailable)?;
         let found = self.look_up(id, until, now);
         let unlocked = fcntl_lock(&self.file, FlockOperation::Unlock);
         match (found, unlocked) {

@@ -1,4 +1,4 @@
-//! Reading a secret's file.
+//! Reading the files of secrets, keys and credentials.
 #![allow(clippy::disallowed_types, reason = "this is where files are read")]
 
 use std::fs::{Metadata, OpenOptions};
@@ -9,34 +9,87 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::cookie::Secret;
+use crate::exchange::CredentialFile;
 
 /// Longer than any secret's file.
-const LONGEST: u64 = 256;
+const LONGEST_SECRET: u64 = 256;
+/// Longer than any private key's file.
+const LONGEST_KEY: u64 = 65_536;
+/// Room for a million credentials.
+const LONGEST_CREDENTIALS: u64 = 128 * 1024 * 1024;
+
+/// What a file's mode must not allow.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    forbidden: u32,
+    expected: &'static str,
+    length: u64,
+}
+
+/// Nobody but the owner.
+const SECRET: Limits = Limits { forbidden: 0o077, expected: "600", length: LONGEST_SECRET };
+/// Nobody but the owner and a group, as Debian keeps the keys of servers.
+const KEY: Limits = Limits { forbidden: 0o027, expected: "600 or 640", length: LONGEST_KEY };
+/// Hashes may be read, but not written: who can add a line can be anybody.
+const CREDENTIALS: Limits =
+    Limits { forbidden: 0o022, expected: "600, 640 or 644", length: LONGEST_CREDENTIALS };
 
 /// Reads a secret from a file that nobody but its owner may read or write.
 ///
 /// # Errors
 /// What is wrong with the file: never its content.
 pub(crate) fn secret_file(path: &Path) -> Result<Secret, String> {
-    let told = |reason: &dyn std::fmt::Display| format!("{}: {reason}", path.display());
-    // A pipe must not keep the server from starting.
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = opened.map_err(|error| told(&error))?;
-    let metadata = file.metadata().map_err(|error| told(&error))?;
-    kept_safe(&metadata).map_err(|fault| told(&fault))?;
-    let mut content = Zeroizing::new(Vec::with_capacity(512));
-    file.take(LONGEST).read_to_end(&mut content).map_err(|error| told(&error))?;
-    Secret::parse(&content).map_err(|error| told(&error))
+    Secret::parse(&content(path, SECRET)?).map_err(|error| told(path, &error))
 }
 
-/// Whether only root or this process's user may use the file.
-fn kept_safe(metadata: &Metadata) -> Result<(), String> {
+/// Reads the PEM of a private key.
+///
+/// # Errors
+/// What is wrong with the file: never its content.
+pub(crate) fn key_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
+    content(path, KEY)
+}
+
+/// Reads a file of hashed credentials.
+///
+/// # Errors
+/// What is wrong with the file: never its content.
+pub(crate) fn credential_file(path: &Path) -> Result<CredentialFile, String> {
+    let content = content(path, CREDENTIALS)?;
+    let text = std::str::from_utf8(&content).map_err(|_| told(path, &"not UTF-8"))?;
+    CredentialFile::parse(text).map_err(|error| told(path, &error))
+}
+
+fn told(path: &Path, reason: &dyn std::fmt::Display) -> String {
+    format!("{}: {reason}", path.display())
+}
+
+fn content(path: &Path, limits: Limits) -> Result<Zeroizing<Vec<u8>>, String> {
+    // A pipe must not keep the server from starting.
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+    let file = opened.map_err(|error| told(path, &error))?;
+    let metadata = file.metadata().map_err(|error| told(path, &error))?;
+    kept_safe(&metadata, limits).map_err(|fault| told(path, &fault))?;
+    // All of it at once: a buffer that grows leaves copies behind.
+    let length = metadata.len().min(limits.length);
+    let capacity = usize::try_from(length).unwrap_or_default().saturating_add(1);
+    let mut content = Zeroizing::new(Vec::with_capacity(capacity));
+    file.take(limits.length).read_to_end(&mut content).map_err(|error| told(path, &error))?;
+    Ok(content)
+}
+
+/// Whether the file is root's or this process's user's, and no others may use it more than `limits`
+/// say.
+fn kept_safe(metadata: &Metadata, limits: Limits) -> Result<(), String> {
     if !metadata.is_file() {
         return Err("not a file".to_owned());
     }
     let mode = metadata.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(format!("its mode is {mode:o}, so that others may use it; expected 600"));
+    if mode & limits.forbidden != 0 {
+        let expected = limits.expected;
+        return Err(format!(
+            "its mode is {mode:o}, so that others may use it; expected {expected}"
+        ));
     }
     let owner = metadata.uid();
     let own = std::fs::metadata("/proc/self").map(|process| process.uid());
@@ -98,6 +151,23 @@ mod tests {
         }
         assert!(fault(&folder.0).contains("not a file"));
         assert!(fault(&folder.0.join("none")).contains("No such file"));
+    }
+
+    #[test]
+    fn a_group_may_read_a_key_and_all_may_read_hashes() {
+        let folder = Folder::new("group");
+        for (mode, key, credentials) in
+            [(0o600, true, true), (0o640, true, true), (0o644, false, true), (0o660, false, false)]
+        {
+            let path = folder.secret("file", mode);
+            fs::write(&path, "").unwrap();
+            assert_eq!(key_file(&path).is_ok(), key, "{mode:o}");
+            assert_eq!(credential_file(&path).is_ok(), credentials, "{mode:o}");
+        }
+        let path = folder.secret("hashes", 0o600);
+        fs::write(&path, "# none\nx y\n").unwrap();
+        let fault = credential_file(&path).unwrap_err();
+        assert!(fault.contains("hashes: line 2: the hash is not SHA-256"), "{fault}");
     }
 
     #[test]
