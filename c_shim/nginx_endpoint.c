@@ -70,35 +70,6 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NG
 
 #endif
 
-/* Puts the body together; NGINX has read all of it, large ones into a file. */
-static ngx_int_t gather_body(ngx_http_request_t *r, size_t limit, ab_call *call)
-{
-    size_t size = 0, room;
-    u_char *body;
-
-    for (ngx_chain_t *link = r->request_body ? r->request_body->bufs : NULL; link; link = link->next)
-        size += (size_t)ngx_buf_size(link->buf);
-    call->truncated = size > limit;
-    if (!size || call->truncated)
-        return NGX_OK;
-    body = ngx_palloc(r->pool, size);
-    if (!body)
-        return NGX_ERROR;
-    call->body = (ab_text){(char *)body, size};
-    room = size;
-    for (ngx_chain_t *link = r->request_body->bufs; link; link = link->next) {
-        ngx_buf_t *part = link->buf;
-        size_t length = ngx_min((size_t)ngx_buf_size(part), room);
-        if (!part->in_file)
-            ngx_memcpy(body, part->pos, length);
-        else if (ngx_read_file(part->file, body, length, part->file_pos) != (ssize_t)length)
-            return NGX_ERROR;
-        body += length;
-        room -= length;
-    }
-    return NGX_OK;
-}
-
 /* Whether NGINX trusts who issued the client's certificate, and not only lets it pass. */
 static int is_chain_verified(ngx_http_request_t *r)
 {
@@ -135,38 +106,95 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
     return core->answer_pending(own->answer) ? wait_in_pool(r, own) : send_answer(r, own->answer);
 }
 
-static size_t body_limit(ngx_http_request_t *r)
-{
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
-    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+/* --- the body --- */
 
-    return core->endpoint_max_body(http->configuration, place->scope);
+/* Read by ourselves and not by NGINX, which writes what exceeds client_body_buffer_size to a file:
+ * there are tokens in it. */
+typedef struct {
+    u_char *data;
+    size_t size, limit;
+    ngx_uint_t truncated;
+} reading;
+
+/* Takes what has come, and gives NGINX its buffers back. */
+static void take(ngx_http_request_t *r, reading *body)
+{
+    ngx_chain_t *link = r->request_body ? r->request_body->bufs : NULL;
+
+    for (; link; link = link->next) {
+        ngx_buf_t *part = link->buf;
+        size_t size = (size_t)(part->last - part->pos);
+        if (size > body->limit - body->size) {
+            body->truncated = 1;
+            return;
+        }
+        ngx_memcpy(body->data + body->size, part->pos, size);
+        body->size += size;
+        part->pos = part->last;
+    }
+    if (r->request_body)
+        r->request_body->bufs = NULL;
 }
 
-static void answer_with_body(ngx_http_request_t *r)
+static void finish(ngx_http_request_t *r, const reading *body)
 {
-    ab_call call = {0};
-    ngx_int_t status = gather_body(r, body_limit(r), &call);
+    ab_call call = {.truncated = (int)body->truncated};
 
-    status = status == NGX_OK ? answer(r, &call) : NGX_HTTP_INTERNAL_SERVER_ERROR;
+    if (!body->truncated)
+        call.body = (ab_text){(char *)body->data, body->size};
+    r->read_event_handler = ngx_http_block_reading;
+    ngx_int_t status = answer(r, &call);
     if (status != NGX_AGAIN)
         ngx_http_finalize_request(r, status);
+}
+
+static void read_body(ngx_http_request_t *r)
+{
+    reading *body = ngx_http_get_module_ctx(r, ngx_http_auth_bound_module);
+
+    for (;;) {
+        take(r, body);
+        if (!r->reading_body || body->truncated)
+            return finish(r, body);
+        ngx_int_t status = ngx_http_read_unbuffered_request_body(r);
+        if (status >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_finalize_request(r, status);
+            return;
+        }
+        if (status == NGX_AGAIN && !r->request_body->bufs) {
+            r->read_event_handler = read_body;
+            return;
+        }
+    }
+}
+
+static ngx_int_t begin_reading(ngx_http_request_t *r, size_t limit)
+{
+    size_t size = r->headers_in.content_length_n >= 0 ? (size_t)r->headers_in.content_length_n : limit;
+    reading *body = ngx_pcalloc(r->pool, sizeof(*body));
+
+    if (!body || !(body->data = ngx_palloc(r->pool, size + 1)))
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    body->limit = size;
+    ngx_http_set_ctx(r, body, ngx_http_auth_bound_module);
+    r->request_body_no_buffering = 1;
+    ngx_int_t status = ngx_http_read_client_request_body(r, read_body);
+    return status >= NGX_HTTP_SPECIAL_RESPONSE ? status : NGX_DONE;
 }
 
 /* The content handler of the endpoints. */
 ngx_int_t ab_serve_endpoint(ngx_http_request_t *r)
 {
+    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
+    size_t limit = core->endpoint_max_body(http->configuration, place->scope);
     ab_call call = {0};
-    ngx_int_t status;
 
     if (r != r->main)
         return NGX_HTTP_NOT_FOUND; /* a subrequest has the body of another request */
-    call.truncated = place->endpoint == AB_TOKEN_EXCHANGE && r->headers_in.content_length_n > (off_t)body_limit(r);
-    if (place->endpoint == AB_TOKEN_EXCHANGE && !call.truncated) {
-        status = ngx_http_read_client_request_body(r, answer_with_body);
-        return status >= NGX_HTTP_SPECIAL_RESPONSE ? status : NGX_DONE;
-    }
+    call.truncated = place->endpoint == AB_TOKEN_EXCHANGE && r->headers_in.content_length_n > (off_t)limit;
+    if (place->endpoint == AB_TOKEN_EXCHANGE && !call.truncated)
+        return begin_reading(r, limit);
     if (ngx_http_discard_request_body(r) != NGX_OK)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     return answer(r, &call);
