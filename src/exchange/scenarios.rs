@@ -600,6 +600,7 @@ fn every_refusal_is_reached() {
     let as_json = Some(&b"application/json"[..]);
     expect(DenialReason::JsonMalformed, &Request { content_type: as_json, ..good }, &server);
     expect(DenialReason::BodyTooLarge, &good, &server.clone().max_body(10));
+    expect(DenialReason::BodyTooLarge, &Request { truncated: true, ..good }, &server);
     expect(DenialReason::PossessionMissing, &Request { possessions: none, ..good }, &server);
     certificates(&mut expect, &server);
     headers(&mut expect, &server);
@@ -622,6 +623,8 @@ fn every_refusal_is_reached() {
     );
     expect(DenialReason::RefreshTokenMismatch, &request(&body), &server);
     let elsewhere = [
+        // documents_may_be_kept_and_are_asked_for_with_get
+        DenialReason::DocumentMethodNotAllowed,
         // an_assertion_is_used_up_once_and_only_by_a_granted_request
         DenialReason::ClientAssertionReplayed,
         // a_key_that_cannot_sign_issues_nothing
