@@ -5,10 +5,42 @@ use std::fmt::Write;
 
 use crate::cookie::SealError;
 use crate::directive::{DIRECTIVES, Directive, Scope, Servers};
+use crate::exchange::DenialReason;
 use crate::export::{EXPORTS, Kind};
 use crate::refusal::{Fault, Reason};
 
 const NOTE: &str = "Generated from the tables in src; `UPDATE_GENERATED=1 cargo test --test generated` writes it anew.";
+
+const REFUSAL_COLUMNS: &str = "| number | name | status | error | what the client is told | what to do | fault | source |\n\
+    |---|---|---|---|---|---|---|---|\n";
+
+/// A row of either table of refusals, which have the same columns.
+macro_rules! refusal_row {
+    ($text:expr, $reason:expr) => {{
+        let reason = $reason;
+        let _ = writeln!(
+            $text,
+            "| AB{} | {} | {} | {} | {} | {} | {} | {} |",
+            reason.number(),
+            reason.name(),
+            reason.status(),
+            reason.error(),
+            reason.sentence(),
+            reason.advice(),
+            fault_word(reason.fault()),
+            reason.source()
+        );
+    }};
+}
+
+const fn fault_word(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Client => "client",
+        Fault::Operator => "operator",
+        Fault::Upstream => "upstream",
+        Fault::Ours => "ours",
+    }
+}
 
 /// Every generated file: its path in the project, and its text.
 #[must_use]
@@ -158,30 +190,14 @@ fn directives() -> String {
 
 fn refusals() -> String {
     let mut text = format!("# Refusals\n\n<!-- {NOTE} -->\n\n");
-    text.push_str(
+    let _ = write!(
+        text,
         "Why a request is refused, with the number that the error log and `BOUND_REFUSAL` show. Numbers are never \
          reused. A missing token is logged at level info, a client's other faults at warn, the rest at error.\n\n\
-         | number | name | status | error | what the client is told | what to do | fault | source |\n\
-         |---|---|---|---|---|---|---|---|\n",
+         {REFUSAL_COLUMNS}"
     );
     for reason in Reason::ALL {
-        let fault = match reason.fault() {
-            Fault::Client => "client",
-            Fault::Operator => "operator",
-            Fault::Upstream => "upstream",
-            Fault::Ours => "ours",
-        };
-        let _ = writeln!(
-            text,
-            "| AB{} | {} | {} | {} | {} | {} | {fault} | {} |",
-            reason.number(),
-            reason.name(),
-            reason.status(),
-            reason.error(),
-            reason.sentence(),
-            reason.advice(),
-            reason.source()
-        );
+        refusal_row!(text, reason);
     }
     text.push_str(
         "\nWhy a protected cookie is not let through to the application, or not issued to the client (level warn, with a \
@@ -207,7 +223,23 @@ fn refusals() -> String {
          | AB2005 | start-failed | error | A server process could not start its part of the module; it refuses every token. |\n\
          | AB2006 | keys-withdrawn | error | The issuer publishes no usable key any more: none of its tokens is accepted. |\n",
     );
+    denials(&mut text);
     text
+}
+
+/// What the token endpoint refuses.
+fn denials(text: &mut String) {
+    let _ = write!(
+        text,
+        "\nWhy the token endpoint issues nothing (RFC 6749, section 5.2; RFC 8693, section 2.2.2). The status 401 is \
+         sent to clients that used `Authorization`, together with a challenge; others get 400. Where a token or a \
+         client assertion is not accepted, the line in the log goes on with the number of its own refusal from the first \
+         table.\n\n\
+         {REFUSAL_COLUMNS}"
+    );
+    for reason in DenialReason::ALL {
+        refusal_row!(text, reason);
+    }
 }
 
 fn exports() -> String {
