@@ -75,7 +75,7 @@ denials! {
     4003 CharsetUnsupported "charset-unsupported" Client 400 "invalid_request"
         "the body's charset is not UTF-8", "the client must send UTF-8; a charset parameter is not needed", "RFC 6749, appendix B";
     4004 BodyTooLarge "body-too-large" Client 413 "invalid_request"
-        "the body is too large", "raise the limit if your subject tokens are that large", "RFC 9110, section 15.5.14";
+        "the body is too large", "raise sts-max-body if your subject tokens are that large", "RFC 9110, section 15.5.14";
     4005 FormMalformed "form-malformed" Client 400 "invalid_request"
         "the form is malformed", "the client must encode its parameters as application/x-www-form-urlencoded", "RFC 6749, appendix B";
     4006 JsonMalformed "json-malformed" Client 400 "invalid_request"
@@ -91,17 +91,17 @@ denials! {
     4011 GrantTypeUnsupported "grant-type-unsupported" Client 400 "unsupported_grant_type"
         "the grant type is not supported", "token exchange and refresh_token are supported", "RFC 6749, section 5.2";
     4012 TokenTypeUnsupported "token-type-unsupported" Client 400 "invalid_request"
-        "a token type is not supported", "compare the type with those configured for subject, actor and issued tokens", "RFC 8693, section 2.2.2";
+        "a token type is not supported", "compare the type of a subject or actor token with sts-subject-types; access_token, jwt and refresh_token are issued", "RFC 8693, section 2.2.2";
     4013 DocumentMethodNotAllowed "document-method-not-allowed" Client 405 "invalid_request"
         "this document is asked for with GET", "the client must use GET or HEAD", "RFC 8414, section 3.1";
     4101 ClientUnknown "client-unknown" Client 401 "invalid_client"
-        "client authentication failed", "no client of this client_id is configured", "RFC 6749, section 5.2";
+        "client authentication failed", "no sts-client has this client_id", "RFC 6749, section 5.2";
     4102 ClientAuthenticationMissing "client-authentication-missing" Client 401 "invalid_client"
-        "client authentication is required", "the client must authenticate by the method configured for it", "RFC 6749, section 5.2";
+        "client authentication is required", "the client must authenticate by the method of its sts-client, or name itself by client_id", "RFC 6749, section 5.2";
     4103 ClientAuthenticationRepeated "client-authentication-repeated" Client 400 "invalid_request"
         "more than one method of client authentication is used", "the client must use one of Authorization, client_secret and client_assertion", "RFC 6749, section 2.3";
     4104 ClientAuthenticationMethod "client-authentication-method" Client 401 "invalid_client"
-        "the client does not authenticate by the method configured for it", "compare what it sends with its configured method", "RFC 6749, section 5.2";
+        "the client does not authenticate by the method configured for it", "compare what it sends with the method of its sts-client", "RFC 6749, section 5.2";
     4105 AuthorizationMalformed "client-authorization-malformed" Client 401 "invalid_client"
         "the Authorization header is malformed", "Basic takes base64 of the form-encoded client_id, a colon and the form-encoded secret", "RFC 6749, section 2.3.1";
     4106 ClientSecretWrong "client-secret-wrong" Client 401 "invalid_client"
@@ -111,7 +111,7 @@ denials! {
     4108 ClientCertificateUnverified "client-certificate-unverified" Client 401 "invalid_client"
         "the client certificate is not issued by a trusted authority", "the TLS layer must verify the chain where clients are known by name", "RFC 8705, section 2.1";
     4109 ClientCertificateMismatch "client-certificate-mismatch" Client 401 "invalid_client"
-        "the client certificate is not the one of this client", "compare its subject, alternative names or thumbprint with the configured one", "RFC 8705, section 2";
+        "the client certificate is not the one of this client", "compare its subject, alternative names or thumbprint with its sts-client", "RFC 8705, section 2";
     4110 ClientAssertionRefused "client-assertion-refused" Client 401 "invalid_client"
         "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer; exp and jti are required", "RFC 7523, section 3";
     4111 ClientAssertionReplayed "client-assertion-replayed" Client 401 "invalid_client"
@@ -119,11 +119,11 @@ denials! {
     4112 ClientIdMismatch "client-id-mismatch" Client 401 "invalid_client"
         "client_id is not the client that authenticates", "look for a client that sends two identities", "RFC 6749, section 2.3";
     4113 GrantTypeNotAllowed "grant-type-not-allowed" Client 400 "unauthorized_client"
-        "the client may not use this grant type", "compare with the client's configured grant types", "RFC 6749, section 5.2";
+        "the client may not use this grant type", "compare with grant= of its sts-client", "RFC 6749, section 5.2";
     4201 SubjectTokenRefused "subject-token-refused" Client 400 "invalid_request"
         "the subject token is not accepted", "see the reason that follows", "RFC 8693, section 2.2.2";
     4202 SubjectUnknown "subject-unknown" Client 400 "invalid_request"
-        "the subject token is not known", "it is no credential of the file, and no issuer's tokens are accepted as this type", "RFC 8693, section 2.2.2";
+        "the subject token is not known", "it is no credential of sts-credentials, and sts-subject-types does not have this type", "RFC 8693, section 2.2.2";
     4203 SubjectCertificateMissing "subject-certificate-missing" Client 400 "invalid_request"
         "the subject token is only good together with a client certificate", "the client must use its certificate, and the server ask for one", "RFC 8693, section 2.2.2";
     4204 SubjectCertificateMismatch "subject-certificate-mismatch" Client 400 "invalid_request"
@@ -135,15 +135,15 @@ denials! {
     4212 ActorNotPermitted "actor-not-permitted" Client 400 "invalid_request"
         "the subject token does not permit this actor", "compare its may_act with the actor token, or with the client where there is none", "RFC 8693, section 4.4";
     4213 DelegationNotAllowed "delegation-not-allowed" Client 400 "unauthorized_client"
-        "the client may not act for others", "no rule for this client and subject allows an actor token", "RFC 8693, section 2.1";
+        "the client may not act for others", "no sts-rule for this client and subject has actor=", "RFC 8693, section 2.1";
     4214 DelegationTooDeep "delegation-too-deep" Client 400 "invalid_request"
         "the subject token was delegated too often", "look for services that exchange each other's tokens in a circle", "RFC 8693, section 4.1";
     4301 RuleMissing "rule-missing" Client 400 "unauthorized_client"
-        "the client may not exchange tokens of this subject", "no rule applies to this client, subject and issuer", "RFC 6749, section 5.2";
+        "the client may not exchange tokens of this subject", "no sts-rule applies to this client, subject and issuer", "RFC 6749, section 5.2";
     4302 TargetUnknown "target-unknown" Client 400 "invalid_target"
-        "no token is issued for the requested target", "no rule that applies has all the requested audiences and resources", "RFC 8693, section 2.2.2";
+        "no token is issued for the requested target", "no sts-rule that applies has all the requested audiences and resources", "RFC 8693, section 2.2.2";
     4303 TargetMissing "target-missing" Client 400 "invalid_target"
-        "an audience or a resource is required", "the rules that apply have no default target", "RFC 8693, section 2.1";
+        "an audience or a resource is required", "the rules that apply have no default-audience=", "RFC 8693, section 2.1";
     4304 TargetMalformed "target-malformed" Client 400 "invalid_target"
         "a resource is not an absolute URI without fragment", "the client must be mended", "RFC 8707, section 2";
     4305 ScopeMalformed "scope-malformed" Client 400 "invalid_scope"
@@ -155,7 +155,7 @@ denials! {
     4308 LifetimeExhausted "lifetime-exhausted" Client 400 "invalid_request"
         "the presented token is about to expire", "the client must get a new subject token first; compare the clocks", "RFC 8693, section 2.2.1";
     4309 RefreshNotAllowed "refresh-not-allowed" Client 400 "invalid_request"
-        "no refresh token is issued here", "the rule that applies issues none, or the client may not use the grant type", "RFC 8693, section 2.2.1";
+        "no refresh token is issued here", "the rule that applies has no refresh=, or the client may not use the grant type", "RFC 8693, section 2.2.1";
     4401 RefreshTokenRefused "refresh-token-refused" Client 400 "invalid_grant"
         "the refresh token is not accepted", "see the reason that follows", "RFC 6749, section 5.2";
     4402 RefreshTokenMismatch "refresh-token-mismatch" Client 400 "invalid_grant"
