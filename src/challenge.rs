@@ -1,11 +1,12 @@
 //! How a refusal is told to the client: one challenge, a short JSON body, headers.
 
+use crate::body_style::BodyStyle;
 use crate::directive::value::CookieRefusal;
 use crate::effect::{Effect, Target};
 use crate::export;
 use crate::jose::Algorithm;
 use crate::policy::Policy;
-use crate::refusal::{Reason, Refusal, Scheme};
+use crate::refusal::{Fault, Reason, Refusal, Scheme};
 
 /// The proof algorithms named in a DPoP challenge (RFC 9449, section 7.1).
 const PROOF_ALGORITHMS: &[Algorithm] = &[
@@ -52,14 +53,34 @@ pub fn effects(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Vec
     effects
 }
 
-/// The body: `error` and `error_description` as in RFC 6749, section 5.2.
+/// The status of a refusal whose body is written in this style.
 #[must_use]
-pub fn body(reason: Reason) -> String {
-    format!(
-        "{{\"error\":\"{}\",\"error_description\":\"{}\"}}\n",
-        reason.error(),
-        reason.sentence()
-    )
+pub const fn status(reason: Reason, style: BodyStyle) -> u16 {
+    if is_plainly_unauthorized(reason, style) { 401 } else { reason.status() }
+}
+
+/// The body of a refusal.
+#[must_use]
+pub fn body(reason: Reason, style: BodyStyle) -> String {
+    match (style, reason.fault()) {
+        (BodyStyle::CodeAndMessage, Fault::Operator | Fault::Upstream | Fault::Ours) => {
+            style.body("server_error", "Problem encountered processing the request")
+        }
+        (BodyStyle::CodeAndMessage, Fault::Client) if is_plainly_unauthorized(reason, style) => {
+            style.body("unauthorized", "Missing, invalid or expired access token")
+        }
+        (BodyStyle::OAuth | BodyStyle::CodeAndMessage, _) => {
+            style.body(reason.error(), reason.sentence())
+        }
+    }
+}
+
+/// Whether the refusal is one of those that Curity's plugins do not tell apart: whatever is wrong
+/// with a token or the proof of its key is the same 401.
+const fn is_plainly_unauthorized(reason: Reason, style: BodyStyle) -> bool {
+    matches!(style, BodyStyle::CodeAndMessage)
+        && matches!(reason.status(), 400 | 401)
+        && reason.scheme().is_some()
 }
 
 /// The value of `WWW-Authenticate`.
@@ -135,8 +156,51 @@ mod tests {
     #[test]
     fn bodies_are_json() {
         for reason in Reason::ALL {
-            let body = crate::jose::json::object(body(*reason).trim().as_bytes()).unwrap();
-            assert_eq!(body["error"], reason.error());
+            for (style, code) in [(BodyStyle::OAuth, "error"), (BodyStyle::CodeAndMessage, "code")]
+            {
+                let body = body(*reason, style);
+                let body = crate::jose::json::object(body.trim().as_bytes()).unwrap();
+                assert_eq!(body.len(), 2);
+                assert!(body.contains_key(code), "{reason:?}");
+            }
         }
+    }
+
+    #[test]
+    fn oauth_tells_every_reason_by_its_own_name() {
+        for reason in Reason::ALL {
+            let body = body(*reason, BodyStyle::OAuth);
+            assert!(body.contains(&format!("{{\"error\":\"{}\",", reason.error())), "{body}");
+            assert!(body.contains(reason.sentence()), "{body}");
+            assert_eq!(status(*reason, BodyStyle::OAuth), reason.status());
+        }
+    }
+
+    #[test]
+    fn code_and_message_tell_no_token_from_another() {
+        let unauthorized = "{\"code\":\"unauthorized\", \"message\":\"Missing, invalid or expired access token\"}\n";
+        let failed = "{\"code\":\"server_error\", \
+                      \"message\":\"Problem encountered processing the request\"}\n";
+        let of = |reason| {
+            (status(reason, BodyStyle::CodeAndMessage), body(reason, BodyStyle::CodeAndMessage))
+        };
+        for reason in Reason::ALL {
+            let expected = match (reason.status(), reason.scheme()) {
+                (500.., _) => (reason.status(), failed.to_owned()),
+                (400 | 401, Some(_)) => (401, unauthorized.to_owned()),
+                (status, _) => {
+                    (status, BodyStyle::CodeAndMessage.body(reason.error(), reason.sentence()))
+                }
+            };
+            assert_eq!(of(*reason), expected, "{reason:?}");
+        }
+        assert_eq!(of(Reason::AuthorizationRepeated), (401, unauthorized.to_owned()));
+        assert_eq!(of(Reason::CertificateMismatch), (401, unauthorized.to_owned()));
+        assert_eq!(
+            of(Reason::ScopeInsufficient).1,
+            "{\"code\":\"insufficient_scope\", \
+             \"message\":\"the access token lacks a scope that is required here\"}\n"
+        );
+        assert_eq!(of(Reason::TokenBindingSignature).0, 400);
     }
 }

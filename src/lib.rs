@@ -40,6 +40,8 @@
 compile_error!("one artifact serves one server: choose the feature httpd or nginx, not both");
 
 #[forbid(unsafe_code)]
+mod body_style;
+#[forbid(unsafe_code)]
 pub mod challenge;
 #[forbid(unsafe_code)]
 mod confirmation;
@@ -84,6 +86,7 @@ pub mod token;
 #[forbid(unsafe_code)]
 pub mod token_binding;
 
+pub use body_style::BodyStyle;
 pub use confirmation::{Confirmation, Method, ThumbprintForm};
 pub use credentials::Credentials;
 pub use policy::{Issuer, Policy};

@@ -23,6 +23,7 @@ use value::{
     Word, Words,
 };
 
+use crate::body_style::BodyStyle;
 use crate::confirmation::ThumbprintForm;
 use crate::jose::AlgorithmSet;
 use crate::requirement::{RequiredClaims, RequiredProofs, RequiredScopes};
@@ -248,6 +249,8 @@ directives! {
     Location Both "sts-rule" sts_rule: StsRules;
     /// The largest body of a request that the token endpoint reads.
     Location Both "sts-max-body" sts_max_body: Size<1024, 1_048_576> = "64k";
+    /// How the body of a refusal is written: with `error` and `error_description` (RFC 6749, section 5.2), or with `code` and `message` as Curity's plugins write it. Like these, `code-and-message` does not say what is wrong with a token or the proof of its key: it is always 401 and the same body. The challenge still says it.
+    Location Both "error-body" error_body: BodyStyle = "oauth";
     /// The largest token that is looked at.
     Location Both "token-max-size" token_max_size: Size<1024, 65_536> = "16k";
     /// How long one request may wait for keys that are not known yet; afterwards it gets 503.

@@ -16,6 +16,7 @@ pub use super::sts_signing_key::{SigningKeyEntry, SigningKeyLocation, SigningKey
 pub use super::token_binding::{
     BindingExport, BindingHeaders, BindingVariables, KeyParametersList, MessageTreatment,
 };
+use crate::body_style::BodyStyle;
 use crate::confirmation::{Method, ThumbprintForm};
 use crate::jose::{Algorithm, AlgorithmSet};
 
@@ -343,6 +344,20 @@ impl Value for ThumbprintForm {
         match arguments {
             ["padded-thumbprint"] => Some(Self::AnyBase64),
             ["none"] => Some(Self::Canonical),
+            _ => None,
+        }
+    }
+}
+
+impl Value for BodyStyle {
+    fn syntax() -> String {
+        "oauth or code-and-message".to_owned()
+    }
+
+    fn parse(arguments: &[&str]) -> Option<Self> {
+        match arguments {
+            ["oauth"] => Some(Self::OAuth),
+            ["code-and-message"] => Some(Self::CodeAndMessage),
             _ => None,
         }
     }

@@ -113,7 +113,7 @@ pub use replay::{
     NoReplayStore, ProcessReplayStore, ReplayId, ReplayStore, ReplayStoreUnavailable, Use,
 };
 pub use request::Request;
-pub use response::{Answer, BodyStyle, Response};
+pub use response::{Answer, Response};
 pub use rule::{BindTo, ExcessScope, RefreshTerms, Rule, Target};
 pub use subject::SubjectTokens;
 pub use token_type::TokenType;

@@ -6,19 +6,10 @@ use serde_json::{Map, Value};
 
 use super::denial::{Denial, DenialReason};
 use super::grant::Issued;
+use crate::body_style::BodyStyle;
 
 /// How long published documents may be kept, in seconds.
 const DOCUMENT_MAX_AGE: u32 = 300;
-
-/// How the body of a refusal is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BodyStyle {
-    /// `error` and `error_description` (RFC 6749, section 5.2).
-    #[default]
-    OAuth,
-    /// `code` and `message`, as Curity's plugins write them. The code is the same.
-    CodeAndMessage,
-}
 
 /// What an answer may hold besides the refusal itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -76,15 +67,7 @@ impl Response {
     /// The answer to a refused request (RFC 6749, section 5.2; RFC 8693, section 2.2.2).
     #[must_use]
     pub fn of_denial(denial: &Denial, answer: &Answer<'_>) -> Self {
-        let (error, description) = (denial.reason().error(), denial.description());
-        let body = match answer.style {
-            BodyStyle::OAuth => {
-                format!("{{\"error\":\"{error}\",\"error_description\":\"{description}\"}}\n")
-            }
-            BodyStyle::CodeAndMessage => {
-                format!("{{\"code\":\"{error}\", \"message\":\"{description}\"}}\n")
-            }
-        };
+        let body = answer.style.body(denial.reason().error(), &denial.description());
         let mut headers = common_headers();
         if denial.is_challenged() {
             headers.push(("WWW-Authenticate", challenge(answer.realm)));

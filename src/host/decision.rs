@@ -47,6 +47,7 @@ enum Stage {
 /// A refusal with all that is told of it.
 struct Refused {
     reason: Reason,
+    status: u16,
     effects: Vec<Effect>,
     body: String,
     line: CString,
@@ -226,7 +227,7 @@ impl Decision {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match &self.stage {
-            Stage::Refused(refused) => refused.reason.status(),
+            Stage::Refused(refused) => refused.status,
             Stage::Granted(_) | Stage::Blocked(_) => Reason::InternalError.status(),
         }
     }
@@ -301,10 +302,12 @@ const fn level(reason: Reason) -> Level {
 impl Refused {
     fn new(refusal: &Refusal, policy: &Policy, context: &Context<'_>) -> Self {
         let reason = refusal.reason();
+        let style = policy.settings().error_body;
         Self {
             reason,
+            status: challenge::status(reason, style),
             effects: challenge::effects(refusal, policy, context),
-            body: challenge::body(reason),
+            body: challenge::body(reason, style),
             line: CString::new(refusal.to_string()).unwrap_or_default(),
         }
     }
@@ -313,6 +316,7 @@ impl Refused {
     fn nothing() -> Self {
         Self {
             reason: Reason::InternalError,
+            status: Reason::InternalError.status(),
             effects: Vec::new(),
             body: String::new(),
             line: CString::default(),

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::body_style::BodyStyle;
 use crate::directive::Settings;
 use crate::directive::value::{ClientEntry, KeyLocation};
-use crate::exchange::{AuthorizationServer, BodyStyle, Client, CredentialFile, SubjectTokens};
+use crate::exchange::{AuthorizationServer, Client, CredentialFile, SubjectTokens};
 use crate::jose::{KeyRing, SigningKey};
 use crate::policy::Policy;
 
@@ -97,7 +98,7 @@ impl TokenService {
     /// How refusals are written.
     #[must_use]
     pub fn body_style(&self) -> BodyStyle {
-        BodyStyle::default()
+        self.policy.settings().error_body
     }
 }
 

@@ -13,7 +13,8 @@ REFUSALS = table.read("refusals.toml")
 class Expectation:
     """What must come of a request. Without `refused` it reaches what it asked for.
 
-    `cookies_seen` are the `Cookie` headers that the backend gets. `cookies_refused` are refusals of
+    `exact_body` is a refusal's body, but for its line's end, where that is not `error` and
+    `error_description`. `cookies_seen` are the `Cookie` headers that the backend gets. `cookies_refused` are refusals of
     cookies as in "AB3119 possession-mismatch S", all of them, by name.
     """
 
@@ -22,6 +23,7 @@ class Expectation:
     scheme: str = ""
     challenge: dict = field(default_factory=dict)
     replaced_body: bool = False
+    exact_body: str = ""
     answer_headers: dict = field(default_factory=dict)
     answer_body: str = ""
     env: dict = field(default_factory=dict)

@@ -125,7 +125,7 @@ class Visit:
 
     def _check_refusal(self, step: Step, answer: Answer, reached: int):
         expect, refusal = step.expect, REFUSALS[step.expect.refused]
-        self._expect("status", answer.status, refusal["status"])
+        self._expect("status", answer.status, expect.status or refusal["status"])
         self._expect("requests that reached the backend", reached, 0)
         self._check_challenge(answer, expect, refusal)
         self._expect("Cache-Control", answer.all("Cache-Control"), ["no-store"])
@@ -134,6 +134,8 @@ class Visit:
         if step.method == "HEAD" or expect.replaced_body:
             return
         self._expect("Content-Type", answer.all("Content-Type"), ["application/json"])
+        if expect.exact_body:
+            return self._expect("body", answer.body.decode("latin-1"), expect.exact_body + "\n")
         try:
             body = json.loads(answer.body)
         except ValueError:
