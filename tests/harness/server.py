@@ -73,6 +73,7 @@ class Server:
 
     def start(self):
         self.log.path.touch()
+        starts = self._starts()
         with (self.site.folder / "console.log").open("ab") as console:
             self.process = subprocess.Popen(
                 [*_WITH_US, *self._wrapper, *self.command()],
@@ -84,7 +85,7 @@ class Server:
                 env={**os.environ, "RUST_BACKTRACE": "0"},
             )
         try:
-            self._await(lambda: self._starts() > 0)
+            self._await(lambda: self._starts() > starts)
         except BaseException:
             self._kill()
             raise
