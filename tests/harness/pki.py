@@ -77,6 +77,7 @@ class Pki:
             names = [
                 x509.DNSName("localhost"),
                 x509.DNSName("*.test.example"),
+                *(x509.DNSName(f"{name}.example") for name in ("api", "app", "as")),
                 x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
             ]
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -218,7 +218,7 @@ class Site:
             "tls-key-server": lambda: self.tls_key_server.url(),
             "untrusted-key-server": lambda: self.untrusted_key_server.url(),
             "openid-provider": lambda: self.openid_provider.url(),
-            "closed-port": lambda: _free_ports(1)[0],
+            "closed-port": lambda: free_ports(1)[0],
             "ca": lambda: self.around.pki.ca.certificate,
             "folder": lambda: self.folder,
             "document-root": lambda: self.document_root,
@@ -231,14 +231,14 @@ class Site:
 
 def _addresses(hosts: dict) -> dict:
     own = [name for name, host in hosts.items() if not host.beside]
-    ports = dict(zip(own, _free_ports(len(own))))
+    ports = dict(zip(own, free_ports(len(own))))
     return {
         name: Address(ports[host.beside or name], host.certificates is not None)
         for name, host in hosts.items()
     }
 
 
-def _free_ports(count: int) -> list:
+def free_ports(count: int) -> list:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -1,0 +1,243 @@
+"""A place where a page of the documentation is followed: a server, a shell, and the names, paths and
+ports that the page speaks of."""
+
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+from . import guide
+from .table import TESTS
+from .waiting import eventually
+from .world import Site, Surroundings, World, free_ports
+
+ROOT = TESTS.parent
+# Commands that test.sh itself gives; a page shows them, and its test looks for them there.
+OF_TEST_SH = {"./test.sh": "Runs every test", "./demo.sh": "./demo.sh", "cargo httpd": "httpd", "cargo nginx": "nginx"}
+_PATIENCE = 120  # seconds for one command
+_MODULES = "/usr/lib/apache2/modules"
+_WORLD = {"realm": "guide", "hosts": {}, "location": []}
+# The OpenID provider of the pages that speak of one.
+_PROVIDER = {"certificates": "none", "httpd": 'ProxyPass "/" "{openid-provider}/"'}
+_HOST = {
+    "httpd": """<VirtualHost *:443>
+ServerName api.example
+ServerAlias app.example as.example localhost
+SSLEngine on
+SSLCertificateFile /etc/auth-bound/server.pem
+SSLCertificateKeyFile /etc/auth-bound/server.key
+{}
+</VirtualHost>
+""",
+    "nginx": """server {{
+listen 443 ssl;
+server_name api.example app.example as.example localhost;
+ssl_certificate /etc/auth-bound/server.pem;
+ssl_certificate_key /etc/auth-bound/server.key;
+{}
+}}
+""",
+}
+_CURL = """#!/bin/sh
+exec /usr/bin/curl --silent --show-error --cacert {ca} --connect-to :443:127.0.0.1:{port} "$@"
+"""
+_COMMAND = """#!/bin/sh
+[ "$1 $2" = "tb get" ] || exec {command} "$@"
+shift 2
+exec {command} tb get --ca {ca} --connect 127.0.0.1:{port} "$@"
+"""
+
+
+class Place:
+    """One server of the kind, and one shell; close() ends both with whatever they started."""
+
+    def __init__(self, page: Path, kind: type, around: Surroundings):
+        self._page, self._around = page, around
+        self._server_name = kind.artifact_folder
+        world = World.parse(_WORLD | ({"hosts": {"login": _PROVIDER}} if "login.example" in page.read_text() else {}))
+        self._site = Site(world, around, kind.name)
+        self._server = kind(self._site)
+        self._base = self._server.configuration.read_text()
+        self._page_configuration = ""
+        self._port, self._application = free_ports(2)
+        self._logged = []
+        self._shell = Shell(*self._furnish(kind.artifact().with_name("auth-bound")))
+
+    def follow(self):
+        """Everything that the page says, in its order."""
+        for block in guide.blocks(self._page):
+            if block.is_for(self._server_name):
+                getattr(self, f"_{block.kind}")(block)
+        assert not self._server.log.unexpected(self._server.log.lines(), *self._logged)
+
+    def close(self):
+        self._shell.close()
+        if self._server.process:
+            self._server.stop()
+        self._site.close()
+
+    def _apache(self, block: guide.Block):
+        self._configure(block, self._httpd_text, "</VirtualHost>")
+
+    def _nginx(self, block: guide.Block):
+        self._configure(block, self._nginx_text, "}")
+
+    def _configure(self, block: guide.Block, whole, end: str):
+        """The server runs with this configuration, or with this one besides."""
+        text = block.text
+        if "more" in block.words:
+            before, _, after = self._page_configuration.rpartition(end)
+            text = f"{before}{text}{end}{after}"
+        elif not re.search(r"<VirtualHost|^server \{", text, re.M):
+            text = _HOST[self._server_name].format(text)
+        self._page_configuration = text
+        self._server.configuration.write_text(whole(self._placed(text)))
+        if self._server.process:
+            self._server.stop()
+        self._server.start()
+
+    def _httpd_text(self, text: str) -> str:
+        ca = self._around.pki.ca.certificate
+        return f"{self._base}\nListen 127.0.0.1:{self._port}\nBoundJwksCa {ca}\n{text}"
+
+    def _nginx_text(self, text: str) -> str:
+        end = self._base.rindex("}")
+        return f"{self._base[:end]}\nbound_jwks_ca {self._around.pki.ca.certificate};\n{text}}}\n"
+
+    def _sh(self, block: guide.Block):
+        for command in guide.commands(guide.Block(block.place, "console", (), _prompted(block.text))):
+            self._run(block, command.text)
+
+    def _console(self, block: guide.Block):
+        for command in guide.commands(block):
+            printed = self._run(block, command.text, expected_to_fail=bool(command.output))
+            # Every line counts, and where the page shows none there must be none.
+            assert guide.pattern(command.output).fullmatch(printed), (
+                f"{block.place}: $ {command.text}\nprinted\n{printed}\ninstead of\n{command.output}"
+            )
+
+    def _run(self, block: guide.Block, command: str, expected_to_fail: bool = False) -> str:
+        if command in OF_TEST_SH:
+            assert OF_TEST_SH[command] in (ROOT / "test.sh").read_text()
+            return ""
+        status, printed = self._shell.run(self._placed(command))
+        assert status == 0 or expected_to_fail, f"{block.place}: $ {command}\nended with {status}:\n{printed}"
+        if command.endswith("&"):
+            eventually(lambda: _answers(self._application))
+        return printed
+
+    def _log(self, block: guide.Block):
+        """Each line of the block is in the log, and no other refusal or complaint."""
+        patterns = [guide.pattern(line).pattern.removesuffix(r"\n") for line in block.text.splitlines()]
+        fresh = []
+        for wanted in patterns:
+            if not any(re.search(wanted, line.text) for line in fresh):
+                fresh += self._server.log.await_line(wanted)
+            assert any(re.search(wanted, line.text) for line in fresh), (
+                f"{block.place}: {wanted} is not among\n" + "\n".join(line.text for line in fresh)
+            )
+        assert not self._server.log.unexpected(fresh, *patterns), f"{block.place} does not show it"
+        self._logged += patterns
+
+    def _text(self, block: guide.Block):
+        """For people only."""
+
+    def _placed(self, text: str) -> str:
+        """The text with this place's paths and ports in place of an operator's."""
+        replacements = {
+            r"/etc/auth-bound": self._site.folder / "etc",
+            r"(?m)^(LoadModule auth_bound_module|load_module) .*$": "",
+            r"LoadModule (\w+) modules": rf"LoadModule \1 {_MODULES}",
+            r"(?m)^Listen 443$": "",
+            r"\*:443": f"127.0.0.1:{self._port}",
+            r"listen 443": f"listen 127.0.0.1:{self._port}",
+            r"\b8080\b": self._application,
+            # What the server itself asks for.
+            r"jwks-uri https://as\.example": f"jwks-uri https://localhost:{self._port}",
+            r"ServerName as\.example": "ServerName as.example\nServerAlias localhost",
+            r"server_name as\.example": "server_name as.example localhost",
+        }
+        if "login" in self._site.addresses:
+            issuer = f"https://localhost:{self._site.addresses['login'].port}"
+            self._site.openid_provider.issuer = issuer
+            replacements[r"https://login\.example"] = issuer
+            ca = self._around.pki.ca.certificate
+            replacements[r"(?m)^( *)(OIDCClientID)"] = rf"\1OIDCCABundlePath {ca}\n\1\2"
+        for found, here in replacements.items():
+            text = re.sub(found, str(here), text)
+        return text
+
+    def _furnish(self, command: Path) -> tuple:
+        """What the operator has: the server's certificate in /etc/auth-bound, the checkout, commands."""
+        etc, home, bin_ = (self._site.folder / name for name in ("etc", "home", "bin"))
+        for folder in (etc, home, bin_):
+            folder.mkdir()
+        server = self._around.pki.server
+        (etc / "server.pem").symlink_to(server.certificate)
+        (etc / "server.key").symlink_to(server.key)
+        (home / "demo").symlink_to(ROOT / "demo")
+        words = {"ca": self._around.pki.ca.certificate, "port": self._port, "command": command.resolve()}
+        for name, script in {"curl": _CURL, "auth-bound": _COMMAND}.items():
+            (bin_ / name).write_text(script.format(**words))
+            (bin_ / name).chmod(0o755)
+        return home, bin_
+
+
+class Shell:
+    """A bash that runs one command after the other, as a terminal's does; what a command writes to
+    standard output and standard error comes together."""
+
+    def __init__(self, folder: Path, commands: Path):
+        self._process = subprocess.Popen(
+            ["bash", "--norc"],
+            cwd=folder,
+            env={**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # with whatever it leaves in the background
+        )
+
+    def run(self, command: str) -> tuple:
+        """The command's exit status and output."""
+        mark = secrets.token_hex(8)
+        patience = threading.Timer(_PATIENCE, self._end)
+        patience.start()
+        self._process.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %d\\n' {mark} $?\n")
+        self._process.stdin.flush()
+        printed = ""
+        for line in self._process.stdout:
+            if line.startswith(mark):
+                patience.cancel()
+                printed = printed.removesuffix("\n")
+                return int(line.split()[1]), printed if printed.endswith("\n") or not printed else f"{printed}\n"
+            printed += line
+        raise RuntimeError(f"$ {command}\ndid not end; it printed\n{printed}")
+
+    def close(self):
+        self._end()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+    def _end(self):
+        os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _prompted(text: str) -> str:
+    """Commands as a console shows them: a prompt before each, none before what goes on."""
+    lines, goes_on = [], False
+    for line in text.splitlines():
+        lines.append(line if goes_on or not line else f"$ {line}")
+        goes_on = line.endswith("\\")
+    return "\n".join(lines)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

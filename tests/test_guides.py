@@ -1,0 +1,84 @@
+"""The guides, followed to the letter: every command is run and must print what the page
+shows, every configuration is served with (harness/guide.py says how a page is read)."""
+
+import pytest
+
+from harness import guide
+from harness.guide_place import Place
+from harness.servers import chosen
+from harness.table import TESTS
+
+ROOT = TESTS.parent
+PAGES = sorted((ROOT / "docs/guides").glob("*.md"))
+KINDS = list({kind.artifact_folder: kind for kind in reversed(chosen())}.values())
+
+
+def cases():
+    """Each page with the servers that it has a configuration for."""
+    for page in PAGES:
+        text = page.read_text()
+        configured = {server for word, server in guide.SERVERS.items() if f"\n```{word}" in text}
+        for kind in KINDS:
+            if kind.artifact_folder in configured:
+                yield pytest.param(page, kind, id=f"{kind.name} :: {page.name}")
+
+
+@pytest.mark.parametrize("page, kind_of_server", cases())
+def test_page(around, page, kind_of_server):
+    follow(page, kind_of_server, around)
+
+
+def follow(page, kind, around):
+    place = Place(page, kind, around)
+    try:
+        place.follow()
+    finally:
+        place.close()
+
+
+WRONG = {
+    "a block of an unknown kind": "```\nls\n```\n",
+    "output that differs": "```console\n$ echo one\ntwo\n```\n",
+    "output that the page does not show": "```console\n$ echo one\n```\n",
+    "a line too many": "```console\n$ printf '1\\n2\\n'\n1\n```\n",
+    "a command that fails": "```sh\nfalse\n```\n",
+    "a line that was not logged": "```log\nAB1212 certificate-mismatch\n```\n",
+    "a refusal that the page does not show": "```console\n$ curl https://api.example/\n{...\n```\n```log\n```\n",
+    "a configuration that is none": "```apache\nBoundIssuer\n```\n```nginx\nbound_issuer;\n```\n",
+}
+CONFIGURATION = """```apache
+BoundTokenBinding on
+BoundTokenBindingRequired on
+ProxyPass / http://127.0.0.1:8080/
+```
+```nginx
+bound_token_binding on;
+bound_token_binding_required on;
+location / { proxy_pass http://127.0.0.1:8080/; }
+```
+"""
+RIGHT = """```console
+$ printf '%s\\n' 1 2 3 && false
+1
+...
+3
+$ echo one \\
+    two
+one ...
+$ true
+```
+"""
+
+
+def test_a_page_that_is_right(around, tmp_path, kind):
+    page = tmp_path / "page.md"
+    page.write_text(CONFIGURATION + RIGHT)
+    follow(page, kind, around)
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+def test_a_page_that_is_wrong(around, tmp_path, kind, wrong):
+    page = tmp_path / "page.md"
+    page.write_text(CONFIGURATION + wrong)
+    with pytest.raises((AssertionError, ValueError, RuntimeError)):
+        follow(page, kind, around)
