@@ -42,8 +42,10 @@ ssl_certificate_key /etc/auth-bound/server.key;
 }}
 """,
 }
+# A server that redirects to itself may name the port that it really listens on.
 _CURL = """#!/bin/sh
-exec /usr/bin/curl --silent --show-error --cacert {ca} --connect-to :443:127.0.0.1:{port} "$@"
+exec /usr/bin/curl --silent --show-error --cacert {ca} --connect-to :443:127.0.0.1:{port} \\
+    --resolve '*:{port}:127.0.0.1' "$@"
 """
 _COMMAND = """#!/bin/sh
 [ "$1 $2" = "tb get" ] || exec {command} "$@"
