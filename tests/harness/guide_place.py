@@ -10,7 +10,7 @@ import subprocess
 import threading
 from pathlib import Path
 
-from . import guide
+from . import guide, keyserver
 from .table import TESTS
 from .waiting import eventually
 from .world import Site, Surroundings, World, free_ports
@@ -67,6 +67,7 @@ class Place:
         self._page_configuration = ""
         self._port, self._application = free_ports(2)
         self._logged = []
+        self._site.key_server.serve("/jwks", self._publish)
         self._shell = Shell(*self._furnish(kind.artifact().with_name("auth-bound")))
 
     def follow(self):
@@ -108,7 +109,8 @@ class Place:
 
     def _nginx_text(self, text: str) -> str:
         end = self._base.rindex("}")
-        return f"{self._base[:end]}\nbound_jwks_ca {self._around.pki.ca.certificate};\n{text}}}\n"
+        besides = f"bound_jwks_ca {self._around.pki.ca.certificate};\nssl_protocols TLSv1.2 TLSv1.3;"
+        return f"{self._base[:end]}\n{besides}\n{text}}}\n"
 
     def _sh(self, block: guide.Block):
         for command in guide.commands(guide.Block(block.place, "console", (), _prompted(block.text))):
@@ -148,6 +150,10 @@ class Place:
     def _text(self, block: guide.Block):
         """For people only."""
 
+    def _publish(self, request):
+        """The issuer of the pages publishes the key set that the page has made."""
+        keyserver.content((self._site.folder / "etc/jwks.json").read_text())(request)
+
     def _placed(self, text: str) -> str:
         """The text with this place's paths and ports in place of an operator's."""
         replacements = {
@@ -159,6 +165,7 @@ class Place:
             r"listen 443": f"listen 127.0.0.1:{self._port}",
             r"\b8080\b": self._application,
             # What the server itself asks for.
+            r"(jwks[-_]uri) https://issuer\.example/jwks": rf"\1 {self._site.key_server.url('/jwks')}",
             r"jwks-uri https://as\.example": f"jwks-uri https://localhost:{self._port}",
             r"ServerName as\.example": "ServerName as.example\nServerAlias localhost",
             r"server_name as\.example": "server_name as.example localhost",
