@@ -1,26 +1,18 @@
 //! One reading of the server's configuration: its scopes, the sources of its issuers' keys, the
 //! names that it exports.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Scope;
 use super::cookies::CookieRefusals;
+use super::files::Files;
 use super::token_service::{Material, TokenService};
-use crate::cookie;
-use crate::directive::value::{
-    ClientEntry, IssuerEntry, KeyLocation, SecretFiles, SigningKeyEntry, Toggle,
-};
+use crate::directive::value::{ClientEntry, IssuerEntry, KeyLocation, Toggle};
 use crate::directive::{DIRECTIVES, Draft, Settings};
-use crate::exchange::CredentialFile;
 use crate::export::ScrubList;
-use crate::jose::{KeyRing, SigningKey};
-use crate::outbound::{
-    Fetcher, KeyMemory, SharedReplayStore, Source, TrustedCertificate, credential_file,
-    secret_file, signing_key, trusted_certificates,
-};
+use crate::jose::KeyRing;
+use crate::outbound::{Fetcher, KeyMemory, SharedReplayStore, Source};
 use crate::policy::Policy;
 use crate::refusal::{Reason, Refusal};
 
@@ -46,10 +38,7 @@ pub struct Configuration {
     scrub: OnceLock<ScrubList>,
     memory: OnceLock<Arc<KeyMemory>>,
     replays: OnceLock<Arc<SharedReplayStore>>,
-    ca: Mutex<Option<Vec<TrustedCertificate>>>,
-    secrets: Mutex<HashMap<SecretFiles, Arc<cookie::KeyRing>>>,
-    signing_keys: Mutex<HashMap<SigningKeyEntry, Arc<SigningKey>>>,
-    credentials: Mutex<HashMap<PathBuf, Arc<CredentialFile>>>,
+    files: Files,
     cookie_refusals: CookieRefusals,
     next_scope: AtomicUsize,
     late_merges: AtomicUsize,
@@ -104,10 +93,10 @@ impl Configuration {
             "issuer" => {
                 settings.issuer.0.iter().try_for_each(|entry| self.source(&entry.keys).map(drop))
             }
-            "jwks-ca" => self.read_ca(settings),
-            "cookie-secret" => self.secrets(&settings.cookie_secret).map(drop),
-            "sts-signing-key" => self.signing_keys(settings).map(drop),
-            "sts-credentials" => self.credentials(settings).map(drop),
+            "jwks-ca" => self.files.read_ca(&settings.jwks_ca),
+            "cookie-secret" => self.files.secrets(&settings.cookie_secret).map(drop),
+            "sts-signing-key" => self.files.signing_keys(&settings.sts_signing_key).map(drop),
+            "sts-credentials" => self.files.credentials(&settings.sts_credentials).map(drop),
             "sts-client" => settings
                 .sts_client
                 .0
@@ -129,54 +118,6 @@ impl Configuration {
         }
     }
 
-    /// Reads the certificates while the server has the rights to, and keeps them.
-    fn read_ca(&self, settings: &Settings) -> Result<(), String> {
-        let Some(path) = &settings.jwks_ca.0 else { return Ok(()) };
-        let certificates = trusted_certificates(path)?;
-        *self.ca.lock().unwrap_or_else(PoisonError::into_inner) = Some(certificates);
-        Ok(())
-    }
-
-    /// The ring of these files, read while the server has the rights to.
-    fn secrets(&self, files: &SecretFiles) -> Result<Arc<cookie::KeyRing>, String> {
-        let mut rings = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(ring) = rings.get(files) {
-            return Ok(Arc::clone(ring));
-        }
-        let secrets =
-            files.0.iter().map(|path| secret_file(path)).collect::<Result<Vec<_>, _>>()?;
-        let ring = cookie::KeyRing::new(&secrets).map_err(|error| error.to_string())?;
-        let ring = Arc::new(ring);
-        rings.insert(files.clone(), Arc::clone(&ring));
-        Ok(ring)
-    }
-
-    /// The signing keys, read while the server has the rights to.
-    fn signing_keys(&self, settings: &Settings) -> Result<Vec<Arc<SigningKey>>, String> {
-        let mut keys = self.signing_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut key = |entry: &SigningKeyEntry| {
-            if let Some(key) = keys.get(entry) {
-                return Ok(Arc::clone(key));
-            }
-            let key = Arc::new(signing_key(entry)?);
-            keys.insert(entry.clone(), Arc::clone(&key));
-            Ok(key)
-        };
-        settings.sts_signing_key.0.iter().map(&mut key).collect()
-    }
-
-    /// The subject credentials, read once for each reading of the configuration.
-    fn credentials(&self, settings: &Settings) -> Result<Option<Arc<CredentialFile>>, String> {
-        let Some(path) = &settings.sts_credentials.0 else { return Ok(None) };
-        let mut files = self.credentials.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(file) = files.get(path) {
-            return Ok(Some(Arc::clone(file)));
-        }
-        let file = Arc::new(credential_file(path)?);
-        files.insert(path.clone(), Arc::clone(&file));
-        Ok(Some(file))
-    }
-
     /// The token endpoint of a scope, made when it is first asked for.
     ///
     /// # Errors
@@ -186,8 +127,8 @@ impl Configuration {
             let policy = self.policy(scope).ok_or("the settings do not hold together")?;
             let settings = policy.settings();
             let material = Material {
-                keys: self.signing_keys(settings)?,
-                credentials: self.credentials(settings)?,
+                keys: self.files.signing_keys(&settings.sts_signing_key)?,
+                credentials: self.files.credentials(&settings.sts_credentials)?,
                 ring: &|location| self.ring(location),
             };
             TokenService::new(policy, &material).map(Arc::new)
@@ -213,8 +154,7 @@ impl Configuration {
     /// The fetcher that `settings` describe.
     #[must_use]
     pub fn fetcher(&self, settings: &Settings) -> Fetcher {
-        let ca = self.ca.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Fetcher::new(ca, settings.jwks_timeout.duration())
+        Fetcher::new(self.files.ca(), settings.jwks_timeout.duration())
     }
 
     /// The source of the keys at `location`: one, however many scopes name it.
@@ -307,7 +247,7 @@ impl Configuration {
         let id = self.next_policy.fetch_add(1, Ordering::Relaxed);
         let ring = |entry: &IssuerEntry| self.ring(&entry.keys);
         // Every file was read when its directive was; without a ring no cookie is let through.
-        let secrets = self.secrets(&settings.cookie_secret).ok();
+        let secrets = self.files.secrets(&settings.cookie_secret).ok();
         Policy::from_settings(id, settings, ring).with_secrets(secrets)
     }
 

@@ -7,6 +7,7 @@ mod client;
 mod configuration;
 mod cookies;
 mod decision;
+mod files;
 mod process;
 mod scope;
 mod token_service;
