@@ -1,5 +1,5 @@
-//! Whole requests against a whole authorization server: the standards' examples, every refusal,
-//! and what must hold for any request.
+//! Whole requests against a whole authorization server: every refusal, and what must hold for any
+//! request. The RFC's own examples are in `tests/token_exchange.rs`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
@@ -17,7 +17,7 @@ use crate::policy::Policy;
 use crate::proof::{ClientCertificate, Possessions};
 use crate::refusal::Reason;
 use crate::thumbprint::Thumbprint;
-use crate::token::{self, Timestamp, TokenRequest};
+use crate::token::{self, TokenRequest};
 
 const FORM: Option<&[u8]> = Some(b"application/x-www-form-urlencoded");
 const ISSUER: &str = "https://as.example";
@@ -193,135 +193,6 @@ fn every_algorithm_is_verified_by_the_published_set() {
         assert!(verified.judge(&policy, &proved(&ALICE), NOW).is_ok());
         assert!(verified.judge(&policy, &proved(&BOB), NOW).is_err());
     }
-}
-
-/// RFC 8693, section 2.3: the request, the response and the issued token's claims, as far as
-/// they are not the server's own choice.
-#[test]
-fn the_example_of_rfc_8693() {
-    let line = format!(
-        "{} bdc@example.com",
-        Thumbprint::of(b"accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC")
-    );
-    let secret = CredentialHash::of(b"long-secure-random-secret");
-    let target =
-        Target::new("https://backend.example.com").resource("https://backend.example.com/api");
-    let server = AuthorizationServer::new(
-        "https://as.example.com",
-        "https://as.example.com/as/token.oauth2",
-        Arc::clone(&AS_KEY),
-    )
-    .unwrap()
-    .client(Client::new("rs08", Authentication::SecretBasic(vec![secret])))
-    .subject_tokens(
-        SubjectTokens::new().credentials(Arc::new(CredentialFile::parse(&line).unwrap())),
-    )
-    .rule(Rule::new(&[target], 60).scopes(&["api"]).unbound());
-    let body = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange\
-        &resource=https%3A%2F%2Fbackend.example.com%2Fapi\
-        &subject_token=accVkjcJyb4BWCxGsndESCJQbdFMogUC5PbRDqceLTC\
-        &subject_token_type=urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Aaccess_token";
-    let header = &b"Basic cnMwODpsb25nLXNlY3VyZS1yYW5kb20tc2VjcmV0"[..];
-    let authorization = [header];
-    let asked = Request {
-        authorization: &authorization,
-        possessions: Possessions::default(),
-        ..request(body)
-    };
-    let now: Timestamp = 1_441_917_533;
-    let grant = server.decide(&asked, &NoReplayStore, now).unwrap();
-    let issued = grant.issue(&[1; 32]).unwrap();
-    let claims = part(issued.token(), 1);
-    for (name, value) in [
-        ("aud", json!("https://backend.example.com")),
-        ("iss", json!("https://as.example.com")),
-        ("exp", json!(1_441_917_593)),
-        ("iat", json!(1_441_917_533)),
-        ("sub", json!("bdc@example.com")),
-        ("scope", json!("api")),
-    ] {
-        assert_eq!(claims[name], value, "{name}");
-    }
-    let answer = self::body(&issued);
-    assert_eq!(answer["issued_token_type"], "urn:ietf:params:oauth:token-type:access_token");
-    assert_eq!((&answer["token_type"], &answer["expires_in"]), (&json!("Bearer"), &json!(60)));
-    let response = Response::of_issued(&issued);
-    assert!(response.headers().contains(&("Cache-Control", "no-store".to_owned())));
-    assert!(response.headers().contains(&("Content-Type", "application/json".to_owned())));
-}
-
-/// The server of RFC 8693, appendix A.
-fn cooperation_server() -> AuthorizationServer {
-    let ours = "https://as.example.com";
-    let policy = Policy::new().unwrap().trust(ORIGINAL, ring(&[&IDP_KEY])).audience(ours);
-    let policy = policy.with(|settings| settings.bearer = Toggle(true));
-    AuthorizationServer::new(ours, "https://as.example.com/token", Arc::clone(&AS_KEY))
-        .unwrap()
-        .assume_client(Client::new("client", Authentication::None))
-        .subject_tokens(SubjectTokens::new().jwts(TokenType::Jwt, Arc::new(policy)))
-        .rule(
-            Rule::new(&[Target::new("urn:example:cooperation-context")], 3_600)
-                .scopes(&["orders", "profile", "history", "status", "feed"])
-                .any_actor()
-                .unbound(),
-        )
-}
-
-const ORIGINAL: &str = "https://original-issuer.example.net";
-
-/// A token of the appendix's issuer with these claims.
-fn original(claims: &Value) -> String {
-    let request = TokenRequest::new(ORIGINAL, "", "https://as.example.com", 0, 0);
-    let set = |request: TokenRequest, (name, value): (&String, &Value)| {
-        request.claim(name, value.clone())
-    };
-    claims.as_object().unwrap().iter().fold(request.media_type("JWT"), set).sign(&IDP_KEY).unwrap()
-}
-
-/// RFC 8693, appendix A: impersonation and delegation. The examples' tokens live longer than the
-/// subject's; ours do not.
-#[test]
-fn the_appendix_of_rfc_8693() {
-    let server = cooperation_server();
-    let jwt = "urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3Ajwt";
-    let exchange = |parameters: String| {
-        let body = format!(
-            "{EXCHANGE}&audience=urn%3Aexample%3Acooperation-context&subject_token_type={jwt}\
-            &{parameters}"
-        );
-        let asked = Request { possessions: Possessions::default(), ..request(&body) };
-        let grant = server.decide(&asked, &NoReplayStore, 1_441_910_000).unwrap();
-        let mut claims = part(grant.issue(&[1; 32]).unwrap().token(), 1);
-        for own in ["client_id", "jti", "iat", "exp"] {
-            claims.remove(own).unwrap();
-        }
-        Value::Object(claims)
-    };
-    // A.1: the claims of the subject token and of the issued one.
-    let subject = original(&json!({
-        "exp": 1_441_910_600, "nbf": 1_441_909_000, "sub": "bdc@example.net",
-        "scope": "orders profile history",
-    }));
-    assert_eq!(
-        exchange(format!("subject_token={subject}")),
-        json!({
-            "aud": "urn:example:cooperation-context", "iss": "https://as.example.com",
-            "sub": "bdc@example.net", "scope": "orders profile history",
-        })
-    );
-    // A.2: the same with an actor, whom the subject token permits.
-    let subject = original(&json!({
-        "exp": 1_441_910_060, "scope": "status feed", "sub": "user@example.net",
-        "may_act": {"sub": "admin@example.net"},
-    }));
-    let actor = original(&json!({"exp": 1_441_910_060, "sub": "admin@example.net"}));
-    assert_eq!(
-        exchange(format!("subject_token={subject}&actor_token={actor}&actor_token_type={jwt}")),
-        json!({
-            "aud": "urn:example:cooperation-context", "iss": "https://as.example.com",
-            "scope": "status feed", "sub": "user@example.net", "act": {"sub": "admin@example.net"},
-        })
-    );
 }
 
 #[test]
