@@ -14,6 +14,7 @@ mod key_ring;
 mod key_set;
 mod signing_key;
 
+pub(crate) use algorithm::Family;
 pub use algorithm::{Algorithm, AlgorithmSet};
 pub use jwk_thumbprint::jwk_thumbprint;
 pub use jws::{Header, Jws, JwsError};

@@ -1,9 +1,11 @@
-//! The only part that talks to other machines and to the disk while the server runs: fetching
-//! issuers' keys. It runs in threads of its own; requests wait for it no longer than they may.
+//! The only part that talks to other machines, to devices and to the disk while the server runs:
+//! fetching issuers' keys, in threads of its own, which requests wait for no longer than they may;
+//! and signing with keys in hardware.
 
 mod fetch;
 mod load;
 mod memory;
+mod pkcs11;
 mod refresher;
 mod replay;
 mod secret;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 
 pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
+pub use pkcs11::{Pkcs11Fault, Pkcs11Key};
 pub use refresher::{Means, Refresh, Refreshers};
 pub use replay::SharedReplayStore;
 pub(crate) use secret::{credential_file, key_file, secret_file};

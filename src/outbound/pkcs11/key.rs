@@ -1,0 +1,174 @@
+//! A private key in a token.
+
+use std::mem;
+use std::path::Path;
+use std::process;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use cryptoki::types::RawAuthPin;
+use openssl::pkey::{PKey, Public};
+
+use super::library::Library;
+use super::session::KeySession;
+use super::uri::Pkcs11Uri;
+use super::{Pkcs11Fault, public_half};
+use crate::jose::{Algorithm, HardwareKey, Key, SigningKey};
+use crate::outbound::secret::private_file;
+
+/// Sessions kept open for the next signature. More threads than this may sign at a time; they wait
+/// for a session to be opened.
+const IDLE_SESSIONS: usize = 8;
+/// Longer than any PIN.
+const LONGEST_PIN: u64 = 256;
+/// What is signed to try a key. It is no JWS, so the signature is good for nothing else.
+const TRIAL: &[u8] = b"auth-bound tries whether this key signs";
+
+/// A private key in a token, found by a PKCS #11 URI (RFC 7512).
+///
+/// Each process logs in on its own when it signs for the first time. When a session is lost, since
+/// the token was pulled out and put back, a new one is opened.
+pub struct Pkcs11Key {
+    uri: Pkcs11Uri,
+    pin: Option<RawAuthPin>,
+    public: PKey<Public>,
+    library: Arc<Library>,
+    sessions: Mutex<Sessions>,
+}
+
+impl Pkcs11Key {
+    /// Finds the key and tries it: reads the PIN, logs in, signs once and verifies that with the
+    /// key's public half. Afterwards the library is finalized, so that the process may fork.
+    /// Without `algorithm` the type's first is taken (RS256 for RSA); without `key_id` the key is
+    /// named by its thumbprint (RFC 7638).
+    ///
+    /// # Errors
+    /// [`Pkcs11Fault`]: why the key cannot be used.
+    pub fn open(
+        uri: &str,
+        algorithm: Option<Algorithm>,
+        key_id: Option<&str>,
+    ) -> Result<SigningKey, Pkcs11Fault> {
+        let uri = Pkcs11Uri::parse(uri)?;
+        let pin = uri.pin_source.as_deref().map(read_pin).transpose()?;
+        let library = Library::at(&uri.module_path)?;
+        let session = KeySession::open(&library, &uri, pin.as_ref())?;
+        let public = public_half::read(&session)?;
+        let sessions = Mutex::new(Sessions::none());
+        let key = Self { uri, pin, public: public.clone(), library, sessions };
+        let signing = SigningKey::in_hardware(public, "", algorithm, Arc::new(key))?;
+        let name = match key_id {
+            Some(name) => name.to_owned(),
+            None => signing.thumbprint()?.to_string(),
+        };
+        let signing = signing.with_key_id(&name);
+        session.check(signing.algorithm())?;
+        let signature = session.sign(signing.algorithm(), TRIAL)?;
+        let jwk = Key::from_jwk(signing.public_jwk()?).map_err(|_| Pkcs11Fault::NoPublicHalf)?;
+        if jwk.verify(signing.algorithm(), TRIAL, &signature) {
+            Ok(signing)
+        } else {
+            Err(Pkcs11Fault::OtherKey)
+        }
+    }
+
+    fn idle(&self) -> Option<KeySession> {
+        self.sessions().idle.pop()
+    }
+
+    fn keep(&self, session: KeySession) {
+        let mut sessions = self.sessions();
+        if sessions.idle.len() < IDLE_SESSIONS {
+            sessions.idle.push(session);
+        }
+    }
+
+    /// Opens a session. One at a time, so that a wrong PIN is tried but once: a token locks itself
+    /// after a few.
+    fn fresh(&self) -> Result<KeySession, Pkcs11Fault> {
+        let mut sessions = self.sessions();
+        if let Some(refusal) = &sessions.refusal {
+            return Err(Pkcs11Fault::Call(refusal.clone()));
+        }
+        let open = || KeySession::open(&self.library, &self.uri, self.pin.as_ref());
+        let opened = match open() {
+            Err(Pkcs11Fault::NotInitialized) => {
+                mem::forget(mem::take(&mut sessions.idle));
+                self.library.revive().and_then(|()| open())
+            }
+            opened => opened,
+        };
+        if let Err(fault) = &opened
+            && fault.is_of_the_pin()
+        {
+            sessions.refusal = Some(format!("{fault}; not tried again before the next reload"));
+        }
+        let session = opened?;
+        // The token may have been filled anew under the same names.
+        if public_half::read(&session)?.public_eq(&self.public) {
+            Ok(session)
+        } else {
+            Err(Pkcs11Fault::OtherKey)
+        }
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.process != process::id() {
+            *sessions = Sessions::none();
+        }
+        sessions
+    }
+}
+
+impl HardwareKey for Pkcs11Key {
+    fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, String> {
+        if let Some(session) = self.idle()
+            && let Ok(signature) = session.sign(algorithm, input)
+        {
+            self.keep(session);
+            return Ok(signature);
+        }
+        // The first signature of this process, or a session that is lost.
+        let signed = self.fresh().and_then(|session| {
+            let signature = session.sign(algorithm, input)?;
+            self.keep(session);
+            Ok(signature)
+        });
+        signed.map_err(|fault| fault.to_string())
+    }
+}
+
+/// What one process has open.
+struct Sessions {
+    /// The process. Sessions mean nothing in another one.
+    process: u32,
+    idle: Vec<KeySession>,
+    /// Why no session is opened any more.
+    refusal: Option<String>,
+}
+
+impl Sessions {
+    fn none() -> Self {
+        Self { process: process::id(), idle: Vec::new(), refusal: None }
+    }
+}
+
+impl Drop for Sessions {
+    fn drop(&mut self) {
+        if self.process != process::id() {
+            // Closing them would close whichever sessions of this process have the same numbers.
+            mem::forget(mem::take(&mut self.idle));
+        }
+    }
+}
+
+/// Reads the PIN: the file without the end of its line.
+fn read_pin(path: &Path) -> Result<RawAuthPin, Pkcs11Fault> {
+    let content = private_file(path, LONGEST_PIN).map_err(Pkcs11Fault::PinFile)?;
+    let pin = content.strip_suffix(b"\n").unwrap_or(&content);
+    let pin = pin.strip_suffix(b"\r").unwrap_or(pin);
+    if pin.is_empty() {
+        return Err(Pkcs11Fault::PinFile(format!("{}: no PIN in it", path.display())));
+    }
+    Ok(RawAuthPin::new(Box::new(pin.to_vec())))
+}
