@@ -42,6 +42,14 @@ pub(crate) fn secret_file(path: &Path) -> Result<Secret, String> {
     Secret::parse(&content(path, SECRET)?).map_err(|error| told(path, &error))
 }
 
+/// Reads at most `longest` bytes of a file that nobody but its owner may read or write.
+///
+/// # Errors
+/// What is wrong with the file: never its content.
+pub(crate) fn private_file(path: &Path, longest: u64) -> Result<Zeroizing<Vec<u8>>, String> {
+    content(path, Limits { length: longest, ..SECRET })
+}
+
 /// Reads the PEM of a private key.
 ///
 /// # Errors
