@@ -74,7 +74,11 @@ class BoundConnection:
 
     def get_at_once(self, wanted: list) -> list:
         """HTTP/2: the answers to `(path, headers)` asked for in streams side by side."""
-        return self._exchange.requests([("GET", path, headers, b"") for path, headers in wanted])
+        return self.at_once([("GET", path, headers, b"") for path, headers in wanted])
+
+    def at_once(self, wanted: list) -> list:
+        """HTTP/2: the answers to `(method, path, headers, body)`, sent in streams side by side."""
+        return self._exchange.requests(wanted)
 
     def turn_to(self, name: str):
         """The next requests name this host, whatever name the handshake was for."""

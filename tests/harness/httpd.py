@@ -3,7 +3,7 @@
 import signal
 
 from .server import Server, directives
-from .world import Host, Location
+from .world import ENDPOINTS, Host, Location
 
 _MODULES = """mpm_{mpm} authn_core authz_core authz_host authz_user authn_file auth_basic access_compat alias
               dir env headers log_config proxy proxy_http rewrite setenvif socache_shmcb ssl unixd""".split()
@@ -130,6 +130,8 @@ LimitRequestLine 262144
                 lines += f"\n    <RequireAll>\n{required}    </RequireAll>"
             lines = f'AuthType Bound\n    AuthName "{self.site.world.realm}"\n    {lines}'
         served = "" if location.served == "backend" else f'  ProxyPass "{location.path}" "!"\n'
+        if location.served in ENDPOINTS:
+            lines += f"\n    SetHandler bound-{location.served}"
         if location.served == "cgi":
             served += f'  ScriptAlias "{location.path}" "{self.site.folder}/environment.cgi"\n'
         return f"""{served}  <Location "{location.path}">

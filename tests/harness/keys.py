@@ -58,6 +58,12 @@ class Keys:
         signature = key.sign(data, ec.ECDSA(digest))
         return signature if der else _raw_ecdsa(signature, key.curve.key_size)
 
+    def pem(self, name: str) -> str:
+        """The private key, as a server reads it."""
+        return self[name].private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        ).decode()
+
     def hmac_with_public_key(self, name: str, form: str, data: bytes) -> bytes:
         """The classic confusion: HS256 keyed with the bytes of a public key."""
         encoding = {"pem": serialization.Encoding.PEM, "der": serialization.Encoding.DER}[form]

@@ -3,7 +3,7 @@
 import shutil
 
 from .server import Server, directives
-from .world import Host, Location
+from .world import ENDPOINTS, Host, Location
 
 # Absolute, since NGINX starts a new binary by the name that it was started with itself.
 _BINARY = shutil.which("nginx", path="/usr/sbin:/usr/bin")
@@ -104,6 +104,8 @@ http {{
             usual = {"access": "on", "realm": f'"{self.site.world.realm}"'}
             words = usual | _requirements(location) | words
         served = "proxy_pass {backend};" if location.served == "backend" else ""
+        if location.served in ENDPOINTS:
+            words = words | {location.served: "on"}
         return f"""    location {location.path} {{
 {directives(self.site.fill(words), directive, ";", "      ")}      {self.site.fill(location.nginx + served)}
     }}

@@ -13,6 +13,19 @@ from cryptography.x509.oid import NameOID
 
 from . import base64url
 
+_SERVER_NAMES = (
+    x509.DNSName("localhost"),
+    x509.DNSName("*.test.example"),
+    *(x509.DNSName(f"{name}.example") for name in ("api", "app", "as")),
+    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+)
+_NAMES = (
+    x509.DNSName("service.example"),
+    x509.UniformResourceIdentifier("https://service.example/id"),
+    x509.IPAddress(ipaddress.ip_address("192.0.2.7")),
+    x509.RFC822Name("service@service.example"),
+)
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -39,19 +52,27 @@ class Pki:
         self._ca_name = _name("Test CA")
         ca = self._certificate(self._ca_name, self._ca_key, self._ca_name, self._ca_key, ca=True)
         self.ca = self._write("ca", ca, self._ca_key)
-        self.server = self._issue("server", "localhost", addresses=True)
+        self.server = self._issue("server", "localhost", names=_SERVER_NAMES)
         self.clients = {
             "alice": self._issue("alice", "alice", wanted=_tells_encodings_apart),
             "bob": self._issue("bob", "bob"),
             "same-name-other-key": self._issue("same-name-other-key", "alice"),
             "self-signed": self._self_signed("self-signed"),
+            "service": self._issue("service", "service", names=_NAMES),
+            "outsider": self._outsider(),
         }
 
-    def _issue(self, file, common_name, addresses=False, wanted=lambda thumbprint: True) -> Identity:
+    def _outsider(self) -> Identity:
+        """Everything that `service` is, but for who says so."""
+        key, ca_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+        made = self._certificate(_name("service"), key, _name("Other CA"), ca_key, names=_NAMES)
+        return self._write("outsider", made, key)
+
+    def _issue(self, file, common_name, names=(), wanted=lambda thumbprint: True) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(common_name)
         while True:  # the serial number, and with it the thumbprint, is another each time
-            made = self._certificate(name, key, self._ca_name, self._ca_key, addresses=addresses)
+            made = self._certificate(name, key, self._ca_name, self._ca_key, names=names)
             if wanted(base64url.encode(made.fingerprint(hashes.SHA256()))):
                 return self._write(file, made, key)
 
@@ -61,7 +82,7 @@ class Pki:
         return self._write(file, self._certificate(name, key, name, key), key)
 
     @staticmethod
-    def _certificate(subject, key, issuer, issuer_key, ca=False, addresses=False):
+    def _certificate(subject, key, issuer, issuer_key, ca=False, names=()):
         now = datetime.datetime.utcnow()
         builder = (
             x509.CertificateBuilder()
@@ -73,13 +94,7 @@ class Pki:
             .not_valid_after(now + datetime.timedelta(days=2))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
-        if addresses:
-            names = [
-                x509.DNSName("localhost"),
-                x509.DNSName("*.test.example"),
-                *(x509.DNSName(f"{name}.example") for name in ("api", "app", "as")),
-                x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-            ]
+        if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return builder.sign(issuer_key, hashes.SHA256())
 

@@ -1,6 +1,7 @@
 """Tokens from recipes: a sound base token, and what a scenario changes about it."""
 
 import base64
+import hashlib
 import json
 import secrets
 import time
@@ -19,6 +20,8 @@ _TEXTS = {
     "cookies": lambda count: "; ".join(f"c{number}=v" for number in range(int(count))),
     "dots": lambda count: "." * int(count),
     "zeros": lambda count: "A" * int(count),  # base64url
+    "basic": lambda pair: base64.b64encode(pair.replace("/", ":", 1).encode()).decode(),  # RFC 7617
+    "sha256": lambda text: hashlib.sha256(text.encode()).hexdigest(),
     "nested": lambda depth: "[" * int(depth) + "]" * int(depth),
 }
 

@@ -22,6 +22,9 @@ from .openid_provider import OpenIdProvider
 from .pki import Pki
 from .token import Mint
 
+# What the module itself answers for, as `served` of a location.
+ENDPOINTS = ("token-exchange", "sts-jwks", "sts-metadata")
+
 
 @dataclass(frozen=True)
 class Host:
@@ -116,9 +119,7 @@ class Site:
         for name in world.jwks:
             self.write_jwks(name)
         for name, content in world.files.items():
-            (self.folder / name).write_text(content)
-            mode = 0o755 if content.startswith("#!") else 0o600 if name.endswith(".secret") else 0o644
-            (self.folder / name).chmod(mode)
+            self.write_file(name, self.fill(content))
         for location in world.location:
             if location.served == "file":
                 page = self.document_root / location.path.strip("/") / "page.txt"
@@ -161,6 +162,25 @@ class Site:
             file.touch(0o600)
             file.write_text(self.around.secrets[name].line)
         return file
+
+    def write_file(self, name: str, content: str):
+        """A file of the world, replaced in one step. Scripts can be run, secrets are root's alone."""
+        fresh = self.folder / f"{name}.new"
+        fresh.write_text(content)
+        fresh.chmod(0o755 if content.startswith("#!") else 0o600 if name.endswith(".secret") else 0o644)
+        fresh.rename(self.folder / name)
+
+    def signing_key_file(self, name: str) -> Path:
+        """The private key of this name in PEM, for a server to sign with."""
+        file = self.folder / f"{name}.pem.secret"
+        if not file.exists():
+            self.write_file(file.name, self.around.keys.pem(name))
+        return file
+
+    def url(self, host: str) -> str:
+        """A virtual host by its URL; one with TLS by the name that its certificate has."""
+        address = self.addresses[host]
+        return f"https://localhost:{address.port}" if address.tls else f"http://127.0.0.1:{address.port}"
 
     def write_jwks(self, name: str, entries: list | None = None):
         """The world's JWK Set, or other entries under its name; replaced in one step."""
@@ -213,6 +233,8 @@ class Site:
         return {
             "jwks": self.jwks_file,
             "secret": self.secret_file,
+            "signing-key": self.signing_key_file,
+            "url": self.url,
             "key-id": lambda name: self.around.secrets[name].key_id.hex(),
             "key-server": lambda: self.key_server.url(),
             "tls-key-server": lambda: self.tls_key_server.url(),
