@@ -41,6 +41,9 @@ typedef struct {
     const char *value;
 } ab_effect;
 
+/* The media type of a refusal that ends a gRPC call. */
+#define AB_GRPC_TYPE "application/grpc"
+
 /* Most scopes that a response's cookies are sealed by. */
 #define AB_MAX_SCOPES 8
 
@@ -177,6 +180,10 @@ typedef struct {
     /* For a blocked decision: waits for what it needs, no longer than key-wait, and decides. The
      * one function that blocks; it touches nothing of the server. */
     void (*decision_wait)(ab_decision *);
+    /* Whether a refusal is the end of a gRPC call, by the request's Content-Type and the version of
+     * HTTP (1000 * major + minor): it is sent with status 200, AB_GRPC_TYPE and no body, so that the
+     * headers end the stream. To be asked before body and effects. */
+    int (*decision_is_grpc)(ab_decision *, ab_text content_type, uint32_t version);
     /* Of a refusal: status, body, and the log line with its level (the texts end with NUL). */
     int (*decision_status)(const ab_decision *);
     ab_text (*decision_body)(const ab_decision *);

@@ -32,7 +32,8 @@ typedef struct {
     ab_binding *binding;
     ab_decision *decision;
     int authorizing;  /* the other modules' authorization is running inside of ours */
-    int body_is_ours; /* the error response is the core's JSON */
+    int body_is_ours; /* the error response is the core's JSON, or the end of a gRPC call */
+    int grpc;
     ab_scope *finished; /* whose headers the backend gets */
     /* Cookies: where they were opened (NULL: nowhere yet), as they came, and what came of them. */
     ab_scope *cookie_scope;

@@ -72,16 +72,20 @@ ab_request *ab_make_request(request_rec *r)
     return own;
 }
 
-/* Makes `own->decision`'s refusal the response, unless the operator has an ErrorDocument. */
+/* Makes `own->decision`'s refusal the response, unless the operator has an ErrorDocument, which cannot
+ * be the end of a gRPC call. */
 static int refuse(request_rec *r, ab_request *own)
 {
+    const char *type = apr_table_get(r->headers_in, "Content-Type");
+    ab_text content_type = {type, type ? strlen(type) : 0};
     uint32_t level = AB_LOG_ERROR;
     const char *line = core->decision_line(own->decision, &level);
     int status = core->decision_status(own->decision);
 
     ap_log_rerror(APLOG_MARK, ab_level(level), 0, r, "%s", line ? line : no_decision);
+    own->grpc = core->decision_is_grpc(own->decision, content_type, (uint32_t)r->proto_num);
     apply_decision(r, own->decision);
-    own->body_is_ours = own->decision && !ap_response_code_string(r, ap_index_of_response(status));
+    own->body_is_ours = own->decision && (own->grpc || !ap_response_code_string(r, ap_index_of_response(status)));
     if (own->body_is_ours) {
         ab_text body = core->decision_body(own->decision);
         ap_custom_response(r, status, apr_pstrmemdup(r->pool, body.data, body.size));
@@ -400,7 +404,14 @@ static void watch_response(request_rec *r)
 /* The server writes error responses as HTML; the media type is settled only when they pass by. */
 static apr_status_t write_json(ap_filter_t *filter, apr_bucket_brigade *brigade)
 {
-    ap_set_content_type(filter->r, "application/json");
+    request_rec *r = filter->r;
+
+    if (ab_request_of(r)->grpc) {
+        r->status = HTTP_OK;
+        ap_set_content_type(r, AB_GRPC_TYPE);
+    } else {
+        ap_set_content_type(r, "application/json");
+    }
     ap_remove_output_filter(filter);
     return ap_pass_brigade(filter->next, brigade);
 }

@@ -15,6 +15,7 @@ typedef struct {
     ab_scope *scope;        /* where it was made; another scope decides anew */
     unsigned waiting : 1;   /* a thread works on the decision: hands off */
     unsigned concluded : 1; /* it stands, and is exported or logged */
+    unsigned grpc : 1;      /* a refusal that ends a gRPC call */
 } decided;
 
 static ngx_http_output_header_filter_pt next_header_filter;
@@ -367,8 +368,9 @@ ngx_int_t ab_respond(ngx_http_request_t *r, ngx_uint_t status, ab_text type, ab_
 static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
 {
     static const ab_text json = {"application/json", sizeof("application/json") - 1};
+    ngx_table_elt_t *header = r->headers_in.content_type;
+    ab_text content_type = {header ? (char *)header->value.data : NULL, header ? header->value.len : 0};
     ngx_uint_t status = (ngx_uint_t)core->decision_status(own->decision);
-    ab_text body = core->decision_body(own->decision);
     uint32_t level = AB_LOG_ERROR;
     const char *line = core->decision_line(own->decision, &level);
 
@@ -376,12 +378,15 @@ static ngx_int_t refuse(ngx_http_request_t *r, decided *own)
         ngx_log_error(ab_level(level), r->connection->log, 0, "%s",
                       line ? line : "AB1902 internal-error: no decision; see the AB lines since the start");
     own->concluded = 1;
+    own->grpc = core->decision_is_grpc(own->decision, content_type, (uint32_t)r->http_version) != 0;
+    if (own->grpc)
+        r->error_page = 1; /* as if it had been there: no page can be the end of a call */
     if (is_for_nginx(r, status))
         return (ngx_int_t)status;
     r->access_code = 0;
     r->err_status = status; /* also inside of an error page with a status of its own */
     r->expect_tested = 1;   /* nobody wants the body */
-    ngx_http_finalize_request(r, ab_respond(r, status, json, body));
+    ngx_http_finalize_request(r, ab_respond(r, status, json, core->decision_body(own->decision)));
     return NGX_DONE;
 }
 
@@ -486,15 +491,29 @@ static ngx_int_t check_last(ngx_http_request_t *r)
 
 /* The refusal that the response tells of. Its error page may have been granted meanwhile; with a
  * status of its own it tells of no refusal. */
-static const ab_decision *refusal_of(ngx_http_request_t *r)
+static const decided *refusal_of(ngx_http_request_t *r)
 {
     for (ngx_pool_cleanup_t *kept = r->pool->cleanup; kept; kept = kept->next) {
         decided *own = kept->handler == free_decision ? kept->data : NULL;
         if (own && own->concluded && core->decision_state(own->decision) == AB_REFUSE &&
             (ngx_uint_t)core->decision_status(own->decision) == r->headers_out.status)
-            return own->decision;
+            return own;
     }
     return NULL;
+}
+
+/* The end of a gRPC call that has no message: the headers end the stream. Whatever was to be sent
+ * instead (ours, or NGINX's after auth_delay) stops at the headers, as for HEAD. */
+static void end_call(ngx_http_request_t *r)
+{
+    r->headers_out.status = NGX_HTTP_OK;
+    r->err_status = 0; /* the access log tells what is sent */
+    ngx_str_set(&r->headers_out.content_type, AB_GRPC_TYPE);
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_type_lowcase = NULL;
+    ngx_http_clear_content_length(r);
+    r->header_only = 1;
+    r->disable_not_modified = 1;
 }
 
 /* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
@@ -502,10 +521,10 @@ static ngx_int_t add_response_headers(ngx_http_request_t *r)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    const ab_decision *decision = r == r->main ? refusal_of(r) : NULL;
+    const decided *refused = r == r->main ? refusal_of(r) : NULL;
     ab_effect effect;
 
-    for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
+    for (size_t i = 0; refused && core->decision_effect(refused->decision, i, &effect); i++)
         if (effect.target == AB_RESPONSE_HEADER && add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     if (r == r->main &&
@@ -514,6 +533,8 @@ static ngx_int_t add_response_headers(ngx_http_request_t *r)
         return NGX_ERROR;
     if (r == r->main && ab_seal_cookies(r) != NGX_OK)
         return NGX_ERROR;
+    if (refused && refused->grpc)
+        end_call(r);
     return next_header_filter(r);
 }
 

@@ -64,6 +64,8 @@ pub mod export;
 #[allow(unsafe_code, reason = "the boundary to C")]
 mod ffi;
 #[forbid(unsafe_code)]
+pub mod grpc;
+#[forbid(unsafe_code)]
 pub mod host;
 #[forbid(unsafe_code)]
 pub mod jose;

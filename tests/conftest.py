@@ -37,8 +37,16 @@ def running(around):
 
 
 # Fixtures that run a test once for each server chosen whose name begins like this. Memcheck is
-# slow, and the module's code is the same under every MPM of httpd.
-KINDS = {"kind": "", "httpd_kind": "httpd", "nginx_kind": "nginx", "memory_kind": ("httpd-event", "nginx")}
+# slow, and the module's code is the same under every MPM of httpd. mod_http2 does not serve HTTP/2
+# under prefork.
+KINDS = {
+    "kind": "",
+    "httpd_kind": "httpd",
+    "nginx_kind": "nginx",
+    "memory_kind": ("httpd-event", "nginx"),
+    "http2_kind": ("httpd-event", "httpd-worker", "nginx"),
+    "httpd_http2_kind": ("httpd-event", "httpd-worker"),
+}
 
 
 def pytest_generate_tests(metafunc):

@@ -119,6 +119,7 @@ core! {
     decision_free: fn(*mut Decision);
     decision_state: fn(*const Decision) -> c_int;
     decision_wait: fn(*mut Decision);
+    decision_is_grpc: fn(*mut Decision, Text, u32) -> c_int;
     decision_status: fn(*const Decision) -> c_int;
     decision_body: fn(*const Decision) -> Text;
     decision_line: fn(*const Decision, *mut u32) -> *const c_char;
@@ -567,6 +568,18 @@ unsafe extern "C" fn decision_wait(decision: *mut Decision) {
         // Whatever it was about to become, it refuses.
         guard(|| decision.fail("a panic while it waited"));
     }
+}
+
+unsafe extern "C" fn decision_is_grpc(
+    decision: *mut Decision,
+    content_type: Text,
+    version: u32,
+) -> c_int {
+    // SAFETY: from `decide` or a refusal; one request is answered by one thread.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return 0 };
+    // SAFETY: the request's header value, alive for the call.
+    let content_type = unsafe { content_type.bytes() };
+    guard(|| c_int::from(decision.tell_grpc(content_type, version))).unwrap_or(0)
 }
 
 unsafe extern "C" fn decision_status(decision: *const Decision) -> c_int {

@@ -8,6 +8,7 @@ use super::{Binding, Client, Process};
 use crate::challenge::{self, Context};
 use crate::decide::{Memo, Request, Step, Verdict, decide};
 use crate::effect::Effect;
+use crate::grpc;
 use crate::outbound::{Answer, Level};
 use crate::policy::Policy;
 use crate::proof::Possessions;
@@ -51,6 +52,8 @@ struct Refused {
     effects: Vec<Effect>,
     body: String,
     line: CString,
+    /// Told as the end of a gRPC call.
+    grpc: bool,
 }
 
 /// A request that waits, with its own copies of what it is about.
@@ -241,6 +244,20 @@ impl Decision {
         }
     }
 
+    /// Makes a refusal the end of a gRPC call, if the request is one by its `Content-Type` and its
+    /// version of HTTP (1000 times the major number and the minor one). Such a refusal is sent with
+    /// 200 and gRPC's media type, its effects and no body; [`status`](Self::status) remains what
+    /// it would be otherwise.
+    pub fn tell_grpc(&mut self, content_type: &[u8], version: u32) -> bool {
+        let Stage::Refused(refused) = &mut self.stage else { return false };
+        if !refused.grpc && grpc::is_call(content_type, version) {
+            refused.grpc = true;
+            refused.body.clear();
+            refused.effects.extend(grpc::effects(refused.reason));
+        }
+        refused.grpc
+    }
+
     /// The log line of a refusal, with its level.
     #[must_use]
     pub const fn line(&self) -> Option<(&CString, Level)> {
@@ -309,6 +326,7 @@ impl Refused {
             effects: challenge::effects(refusal, policy, context),
             body: challenge::body(reason, style),
             line: CString::new(refusal.to_string()).unwrap_or_default(),
+            grpc: false,
         }
     }
 
@@ -320,6 +338,7 @@ impl Refused {
             effects: Vec::new(),
             body: String::new(),
             line: CString::default(),
+            grpc: false,
         }
     }
 }
