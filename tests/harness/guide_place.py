@@ -26,7 +26,7 @@ _PROVIDER = {"certificates": "none", "httpd": 'ProxyPass "/" "{openid-provider}/
 _HOST = {
     "httpd": """<VirtualHost *:443>
 ServerName api.example
-ServerAlias app.example as.example localhost
+ServerAlias app.example issuer.example localhost
 SSLEngine on
 SSLCertificateFile /etc/auth-bound/server.pem
 SSLCertificateKeyFile /etc/auth-bound/server.key
@@ -35,7 +35,7 @@ SSLCertificateKeyFile /etc/auth-bound/server.key
 """,
     "nginx": """server {{
 listen 443 ssl;
-server_name api.example app.example as.example localhost;
+server_name api.example app.example issuer.example localhost;
 ssl_certificate /etc/auth-bound/server.pem;
 ssl_certificate_key /etc/auth-bound/server.key;
 {}
@@ -150,8 +150,14 @@ class Place:
     def _text(self, block: guide.Block):
         """For people only."""
 
+    def _key_set(self) -> str:
+        """Where the issuer's keys are: with this very server, or with one that is only spoken of."""
+        if re.search("sts[-_]jwks", self._page_configuration):
+            return f"https://localhost:{self._port}/jwks"
+        return self._site.key_server.url("/jwks")
+
     def _publish(self, request):
-        """The issuer of the pages publishes the key set that the page has made."""
+        """The issuer that is only spoken of publishes the key set that the page has made."""
         keyserver.content((self._site.folder / "etc/jwks.json").read_text())(request)
 
     def _placed(self, text: str) -> str:
@@ -165,10 +171,9 @@ class Place:
             r"listen 443": f"listen 127.0.0.1:{self._port}",
             r"\b8080\b": self._application,
             # What the server itself asks for.
-            r"(jwks[-_]uri) https://issuer\.example/jwks": rf"\1 {self._site.key_server.url('/jwks')}",
-            r"jwks-uri https://as\.example": f"jwks-uri https://localhost:{self._port}",
-            r"ServerName as\.example": "ServerName as.example\nServerAlias localhost",
-            r"server_name as\.example": "server_name as.example localhost",
+            r"(jwks[-_]uri) https://issuer\.example/jwks": rf"\1 {self._key_set()}",
+            r"ServerName issuer\.example": "ServerName issuer.example\nServerAlias localhost",
+            r"server_name issuer\.example": "server_name issuer.example localhost",
         }
         if "login" in self._site.addresses:
             issuer = f"https://localhost:{self._site.addresses['login'].port}"
