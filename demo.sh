@@ -45,11 +45,11 @@ trap 'exit 130' INT TERM
 
 free_ports() {
     /usr/bin/python3 -c 'import socket
-s = [socket.socket() for _ in range(5)]
+s = [socket.socket() for _ in range(6)]
 [x.bind(("127.0.0.1", 0)) for x in s]
 print(*[x.getsockname()[1] for x in s])'
 }
-read -r port bound_port session_port backend application <<<"$(free_ports)"
+read -r port bound_port session_port token_port backend application <<<"$(free_ports)"
 
 # --- certificates and keys ---
 certificate() { # NAME SUBJECT-ALTERNATIVE-NAME
@@ -59,25 +59,27 @@ certificate() { # NAME SUBJECT-ALTERNATIVE-NAME
 }
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=demo CA" \
     -keyout "$run/ca.key" -out "$run/ca.pem" 2>/dev/null
-certificate server "api.example,DNS:app.example"
+certificate server "api.example,DNS:app.example,DNS:issuer.example,DNS:localhost"
 certificate alice alice.example
 certificate bob bob.example
-"$bound" keys new --alg ES256 --out "$run/issuer.pem"
-"$bound" keys jwks "$run/issuer.pem" >"$run/jwks.json"
-token() { # SUBJECT BOUND-TO...
-    "$bound" token issue --key "$run/issuer.pem" --issuer https://issuer.example --audience https://api.example \
-        --scope accounts --subject "$@"
-}
-token alice --cert "$run/alice.pem" >"$run/alice.token"
-token alice --unbound >"$run/unbound.token"
+"$bound" keys new --alg ES256 --out "$run/sts.pem"
 "$bound" tb key new --out "$run/carol.key"
-read -r _ carol carol_hash <<<"$("$bound" tb key id "$run/carol.key")"
-token carol --tbh "$carol_hash" >"$run/carol.token"
+"$bound" tb key new --out "$run/carol-at-the-issuer.key"
+read -r _ carol _ <<<"$("$bound" tb key id "$run/carol.key")"
+# Of credentials the server knows the hashes only. Alice's is good with her certificate alone; bob's
+# it does not know.
+for name in alice bob carol; do openssl rand -hex 32 | tr -d '\n' >"$run/$name.credential"; done
+hash() { sha256sum <"$run/$1.credential" | cut -d ' ' -f 1; }
+{
+    echo "$(hash alice) alice $("$bound" thumbprint "$run/alice.pem")"
+    echo "$(hash carol) carol"
+} >"$run/credentials"
 "$bound" secret new --out "$run/cookie.secret"
 
-# --- the example configurations, with this place's paths and ports ---
+# --- the example configurations, with this place's paths and ports; the keys come from the endpoint ---
 placed() { # EXAMPLE PORT BACKEND
-    sed -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$3|g" -e "/^LoadModule/d" \
+    sed -e "s|jwks-file /etc/auth-bound/jwks.json|jwks-uri https://localhost:$token_port/jwks|" \
+        -e "s|/etc/auth-bound|$run|g" -e "s|127.0.0.1:8080|127.0.0.1:$3|g" -e "/^LoadModule/d" \
         -e "s|^Listen 443|Listen 127.0.0.1:$2|" -e "s|\*:443|127.0.0.1:$2|" \
         -e "s|listen 443|listen 127.0.0.1:$2|" "$server-conf/$1.conf"
 }
@@ -93,6 +95,8 @@ if [ $server = httpd ]; then
         echo "ServerName localhost"
         [ "$(id -u)" != 0 ] || printf 'User www-data\nGroup www-data\n'
         echo "LoadModule auth_bound_module $module"
+        echo "BoundJwksCa $run/ca.pem"
+        placed token-exchange "$token_port" "$backend"
         placed certificate-bound-api "$port" "$backend"
         placed token-binding "$bound_port" "$backend"
         placed bound-session "$session_port" "$application"
@@ -107,6 +111,8 @@ else
         echo "http {"
         echo "access_log off;"
         for kind in client_body proxy fastcgi uwsgi scgi; do echo "${kind}_temp_path $run/$kind;"; done
+        echo "bound_jwks_ca $run/ca.pem;"
+        placed token-exchange "$token_port" "$backend"
         placed certificate-bound-api "$port" "$backend"
         placed token-binding "$bound_port" "$backend"
         placed bound-session "$session_port" "$application"
@@ -125,15 +131,16 @@ answers() { # PORT...: whether something listens on each
     for one in "$@"; do (exec 3<>"/dev/tcp/127.0.0.1/$one") 2>/dev/null || return 1; done
 }
 for _ in $(seq 100); do
-    answers "$port" "$backend" "$application" && break
+    answers "$port" "$token_port" "$backend" "$application" && break
     kill -0 "${started[2]}" 2>/dev/null || { cat "$run/console.log" "$run/error.log" >&2; exit 1; }
     sleep 0.1
 done
 
 # --- the walk ---
 base=(curl --silent --show-error --cacert "$run/ca.pem" --resolve "api.example:$port:127.0.0.1"
-    --resolve "app.example:$session_port:127.0.0.1")
+    --resolve "app.example:$session_port:127.0.0.1" --resolve "issuer.example:$token_port:127.0.0.1")
 url=https://api.example:$port/accounts
+token_url=https://issuer.example:$token_port/token
 failures=0
 visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
     local expected=$1 title=$2
@@ -147,6 +154,9 @@ visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
     grep -iE '^(HTTP|www-authenticate|location|set-cookie)' "$run/head" | tr -d '\r' | sed -E 's/(.{90}).*/\1.../; s/^/   < /'
     if grep -qi '^content-type: text/html' "$run/head"; then
         sed -n 's|^<p>\(.*\)</p>.*|   the page says: \1|p' "$run/body"
+    elif [ "$status" = 200 ] && grep -q '"access_token"' "$run/body"; then
+        echo "   the token says:"
+        issued | "$bound" token inspect - | grep -E '"(sub|scope|aud|x5t#S256|tbh)"' | sed 's/^ */     /'
     elif [ "$status" = 200 ]; then
         echo "   the backend saw:"
         grep -iE '"(X-User|X-Proof|X-Certificate|.*Token-Binding[^"]*)"' "$run/body" | sed 's/^ */     /' || echo "     no key"
@@ -159,13 +169,21 @@ visit() { # EXPECTED-STATUS TITLE COMMAND...: it writes $run/head and $run/body
         failures=$((failures + 1))
     fi
 }
+# RFC 8693: a credential for a token.
+urn=urn:ietf:params:oauth
+exchange() { # CREDENTIAL SCOPE ARGUMENTS...
+    "${base[@]}" --dump-header "$run/head" --output "$run/body" --data "grant_type=$urn:grant-type:token-exchange" \
+        --data "subject_token=$(cat "$run/$1.credential")" --data "subject_token_type=$urn:token-type:access_token" \
+        --data audience=https://api.example --data "scope=$2" "${@:3}" "$token_url"
+}
+issued() { sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p' "$run/body"; }
 call() { "${base[@]}" --dump-header "$run/head" --output "$run/body" "$@" "$url"; }
 # With Token Binding, which curl cannot do.
-tb_port=$bound_port
+tb_host=app.example tb_port=$bound_port
 tb() { # PATH ARGUMENTS...
     local path=$1
     shift
-    "$bound" tb get "https://app.example:$tb_port$path" --ca "$run/ca.pem" --connect "127.0.0.1:$tb_port" --include --show "$@" \
+    "$bound" tb get "https://$tb_host:$tb_port$path" --ca "$run/ca.pem" --connect "127.0.0.1:$tb_port" --include --show "$@" \
         >"$run/answer" 2>"$run/shown" || { cat "$run/shown" >&2; exit 1; }
     sed '/^\r\{0,1\}$/q' "$run/answer" >"$run/head"
     sed '1,/^\r\{0,1\}$/d' "$run/answer" >"$run/body"
@@ -181,8 +199,8 @@ browse() { # COOKIES PATH ARGUMENTS...: the cookies are in the file COOKIES
     "${base[@]}" --dump-header "$run/head" --output "$run/body" --cookie "$run/$jar" --cookie-jar "$run/$jar" \
         "$@" "$session_url$path"
 }
-says() { # TEXT: what the page must say
-    grep -qF "$1" "$run/body" || { echo "   EXPECTED a page that says: $1"; failures=$((failures + 1)); }
+says() { # TEXT: what the answer must say
+    grep -qF "$1" "$run/body" || { echo "   EXPECTED an answer that says: $1"; failures=$((failures + 1)); }
 }
 bearer() { echo "Authorization: Bearer $(cat "$run/$1.token")"; }
 alice=(--cert "$run/alice.pem" --key "$run/alice.key")
@@ -190,11 +208,22 @@ bob=(--cert "$run/bob.pem" --key "$run/bob.key")
 
 chapter() { printf '\n--- %s\n' "$*"; }
 
-chapter "Tokens bound to a certificate"
+chapter "The token endpoint: alice has a credential and a certificate"
+visit 200 "she exchanges it; the token is bound to her certificate" exchange alice accounts "${alice[@]}"
+issued >"$run/alice.token"
+visit 400 "her credential, stolen, with bob's certificate" exchange alice accounts "${bob[@]}"
+visit 400 "her credential, stolen, without a certificate" exchange alice accounts
+visit 400 "she asks for more than the rule gives" exchange alice everything "${alice[@]}"
+says invalid_scope
+visit 400 "a credential that nobody has" exchange bob accounts "${bob[@]}"
+
+chapter "An API that takes the token, and gets the keys from the endpoint"
 visit 200 "alice's token with alice's certificate" call "${alice[@]}" -H "$(bearer alice)"
 visit 401 "the same token, stolen, with bob's certificate" call "${bob[@]}" -H "$(bearer alice)"
 visit 401 "the same token, stolen, without a certificate" call -H "$(bearer alice)"
-visit 401 "a token that is bound to nothing" call "${alice[@]}" -H "$(bearer unbound)"
+"$bound" token issue --key "$run/sts.pem" --issuer https://issuer.example --audience https://api.example \
+    --scope accounts --subject alice --unbound >"$run/unbound.token"
+visit 401 "a token that is bound to nothing (the endpoint issues none)" call "${alice[@]}" -H "$(bearer unbound)"
 visit 401 "no token" call "${alice[@]}"
 visit 200 "alice again, claiming to be somebody else: her headers are removed" call "${alice[@]}" -H "$(bearer alice)" \
     -H 'X-User: root' -H 'X_User: root' -H 'Bound-Sub: root'
@@ -208,7 +237,13 @@ echo "   and checks: $("$bound" tb verify "$message" --context "$context" | head
 visit 400 "the very same message, captured and sent on another connection" tb /context --message "$message"
 visit 200 "the same from a client without Token Binding: it says nothing there" tb /context --message "$message" --no-token-binding
 visit 400 "and where a key is required" tb /members --no-token-binding
-visit 200 "carol's token, bound to her key" tb /accounts --key "$run/carol.key" --header "$(bearer carol)"
+tb_host=issuer.example tb_port=$token_port
+visit 200 "carol exchanges her credential; the token is bound to the key that she uses with the application" \
+    tb /token --key "$run/carol-at-the-issuer.key" --referred "$run/carol.key" --data "grant_type=$urn:grant-type:token-exchange&\
+subject_token=$(cat "$run/carol.credential")&subject_token_type=$urn:token-type:access_token&audience=https://api.example&scope=accounts"
+issued >"$run/carol.token"
+tb_host=app.example tb_port=$bound_port
+visit 200 "carol's token, with her key" tb /accounts --key "$run/carol.key" --header "$(bearer carol)"
 visit 401 "the same token, stolen, with another key" tb /accounts --header "$(bearer carol)"
 
 chapter "Bound cookies: an application that knows of no keys"
@@ -260,6 +295,10 @@ $server goes on serving until Ctrl-C. To try by hand:
   cd $run
   ${base[*]} --cert alice.pem --key alice.key \\
       -H "Authorization: Bearer \$(cat alice.token)" $url
+
+  ${base[*]} --cert alice.pem --key alice.key $token_url \\
+      --data grant_type=$urn:grant-type:token-exchange --data subject_token=\$(cat alice.credential) \\
+      --data subject_token_type=$urn:token-type:access_token --data audience=https://api.example --data scope=accounts
 
   ${base[*]} --cert alice.pem --key alice.key --cookie-jar jar --cookie jar --location \\
       --data 'user=alice&password=wonderland' $session_url/login
