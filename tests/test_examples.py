@@ -25,6 +25,7 @@ SMALLEST = World.parse(
         "hosts": {"open": {"certificates": "optional_no_ca"}},
         "location": [],
         "jwks": {"sound": ["p256"]},
+        "files": {"credentials": "# nobody has one\n"},
     }
 )
 
@@ -38,6 +39,8 @@ def placed(text: str, site: Site) -> str:
         r"/etc/auth-bound/server\.key": str(pki.server.key),
         r"/etc/auth-bound/jwks\.json": site.fill("{jwks:sound}"),
         r"/etc/auth-bound/cookie\.secret": site.fill("{secret:main}"),
+        r"/etc/auth-bound/sts\.pem": site.fill("{signing-key:p256}"),
+        r"/etc/auth-bound/credentials": str(site.folder / "credentials"),
         r"(?m)^LoadModule auth_bound_module .*$": "",
         r"modules/mod_auth_openidc\.so": "/usr/lib/apache2/modules/mod_auth_openidc.so",
         r"(?m)^Listen 443$": "",
