@@ -176,7 +176,7 @@ refusals! {
     1602 CookieRedirected "cookie-redirected" Client 303 "login_required"
         "a new login is required", "see the AB31 lines above for which cookie, and why", "RFC 9110, section 15.4.4";
     1901 PolicyIncomplete "policy-incomplete" Operator 500 "server_error"
-        "the server's configuration is incomplete", "name an issuer and an audience where tokens are checked, a secret where cookies are sealed", "RFC 9110, section 15.6.1";
+        "the server's configuration is incomplete", "name an issuer and an audience where tokens are checked, a secret where cookies are sealed, an issuer, a signing key, clients and rules where tokens are issued", "RFC 9110, section 15.6.1";
     1902 InternalError "internal-error" Ours 500 "server_error"
         "the server failed to decide", "please report this with the lines before it", "RFC 9110, section 15.6.1";
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::Scope;
 use super::cookies::CookieRefusals;
 use super::files::Files;
-use super::token_service::{Material, TokenService};
+use super::token_service::{Material, TokenService, check_client_names};
 use crate::directive::value::{ClientEntry, IssuerEntry, KeyLocation, Toggle};
 use crate::directive::{DIRECTIVES, Draft, Settings};
 use crate::export::ScrubList;
@@ -125,24 +125,37 @@ impl Configuration {
     pub fn token_service<'s>(&self, scope: &'s Scope) -> Result<&'s Arc<TokenService>, Refusal> {
         let made = scope.service_cell().get_or_init(|| {
             let policy = self.policy(scope).ok_or("the settings do not hold together")?;
-            let settings = policy.settings();
-            let material = Material {
-                keys: self.files.signing_keys(&settings.sts_signing_key)?,
-                credentials: self.files.credentials(&settings.sts_credentials)?,
-                ring: &|location| self.ring(location),
-            };
-            TokenService::new(policy, &material).map(Arc::new)
+            check_client_names(policy.settings())?;
+            self.make_token_service(policy).map(Arc::new)
         });
         made.as_ref().map_err(|missing| Refusal::with_detail(Reason::PolicyIncomplete, missing))
     }
 
-    /// Whether there can be a token endpoint, all scopes taken together.
+    /// Whether there can be a token endpoint, all scopes taken together. Names are another matter:
+    /// two hosts may each have clients of their own, so only the scopes that have a list of them
+    /// are looked at, one by one.
     ///
     /// # Errors
     /// What is missing everywhere.
     pub fn token_service_somewhere(&self) -> Result<(), Refusal> {
+        let missing = |missing| Refusal::with_detail(Reason::PolicyIncomplete, missing);
         let union = Scope::new(self.number(), self.union());
-        self.token_service(&union).map(drop)
+        let policy = self.policy(&union).ok_or_else(|| missing("no settings".to_owned()))?;
+        self.make_token_service(policy).map_err(missing)?;
+        let scopes = self.scopes.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = scopes.iter().filter_map(|scope| scope.draft().settle().ok());
+        let mut lists = settled.filter(|settings| !settings.sts_client.0.is_empty());
+        lists.try_for_each(|settings| check_client_names(&settings)).map_err(missing)
+    }
+
+    fn make_token_service(&self, policy: &Arc<Policy>) -> Result<TokenService, String> {
+        let settings = policy.settings();
+        let material = Material {
+            keys: self.files.signing_keys(&settings.sts_signing_key)?,
+            credentials: self.files.credentials(&settings.sts_credentials)?,
+            ring: &|location| self.ring(location),
+        };
+        TokenService::new(policy, &material)
     }
 
     /// How often this process refused a cookie.
@@ -311,6 +324,80 @@ impl Configuration {
             "thread-pool" => &settings.thread_pool.0,
             "realm" => &settings.realm.0,
             _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test may")]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::jose::{Algorithm, SigningKey};
+
+    /// A configuration with a token endpoint in each of these hosts.
+    fn hosts(name: &str, hosts: &[&[&str]]) -> (Configuration, Vec<Arc<Scope>>) {
+        let path = std::env::temp_dir().join(format!("sts-{name}-{}.pem", std::process::id()));
+        let key = SigningKey::generate(Algorithm::ES256, "k").unwrap();
+        fs::write(&path, key.to_pem().unwrap()).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let key = format!("sts-signing-key {}", path.display());
+        let shared = [
+            "sts-issuer https://as.example",
+            &key,
+            "issuer https://idp.example jwks-uri https://idp.example/jwks",
+            "audience https://as.example",
+        ];
+        let configuration = Configuration::new();
+        let mut scopes = Vec::new();
+        for lines in hosts {
+            let scope = configuration.scope().unwrap();
+            for line in shared.iter().chain(*lines) {
+                let words: Vec<_> = line.split(' ').collect();
+                let (name, arguments) = words.split_first().unwrap();
+                let row = DIRECTIVES.iter().position(|row| row.name == *name).unwrap();
+                configuration.set(&scope, row, arguments).unwrap();
+            }
+            scopes.push(scope);
+        }
+        let _ = fs::remove_file(&path);
+        (configuration, scopes)
+    }
+
+    #[test]
+    fn hosts_have_clients_of_their_own() {
+        let one = &["sts-client a none", "sts-default-client a", "sts-rule audience=x client=a"];
+        let other = &["sts-client b none", "sts-rule audience=x client=b"];
+        for order in [[&one[..], &other[..]], [&other[..], &one[..]]] {
+            let (configuration, scopes) = hosts("own", &order);
+            configuration.token_service_somewhere().unwrap();
+            for scope in &scopes {
+                configuration.token_service(scope).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_no_clients_is_found_before_there_are_requests() {
+        for (lines, says) in [
+            (
+                &["sts-client a none", "sts-default-client b", "sts-rule audience=x"][..],
+                "sts-default-client names the client b, of which no sts-client tells",
+            ),
+            (
+                &["sts-client a none", "sts-rule audience=x client=a client=A"],
+                "sts-rule names the client A, of which no sts-client tells",
+            ),
+            (&["sts-rule audience=x"], "no sts-client applies here"),
+            (&["sts-client a none"], "no sts-rule applies here"),
+        ] {
+            let (configuration, scopes) = hosts("name", &[lines]);
+            let somewhere = configuration.token_service_somewhere().unwrap_err().to_string();
+            let here = configuration.token_service(&scopes[0]).unwrap_err().to_string();
+            assert!(here.contains(says), "{here}");
+            assert_eq!(here, somewhere);
         }
     }
 }

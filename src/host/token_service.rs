@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::body_style::BodyStyle;
 use crate::directive::Settings;
-use crate::directive::value::{ClientEntry, KeyLocation};
-use crate::exchange::{AuthorizationServer, Client, CredentialFile, SubjectTokens};
+use crate::directive::value::KeyLocation;
+use crate::exchange::{AuthorizationServer, CredentialFile, SubjectTokens};
 use crate::jose::{KeyRing, SigningKey};
 use crate::policy::Policy;
 
@@ -140,7 +140,7 @@ fn with_keys(
 }
 
 fn with_clients(
-    mut server: AuthorizationServer,
+    server: AuthorizationServer,
     settings: &Settings,
     material: &Material<'_>,
 ) -> Result<AuthorizationServer, String> {
@@ -148,19 +148,33 @@ fn with_clients(
     if entries.is_empty() {
         return Err("no sts-client applies here".to_owned());
     }
-    let client = |entry: &ClientEntry| -> Client { entry.client(material.ring) };
-    for entry in entries {
-        server = server.client(client(entry));
+    let assumed = settings.sts_default_client.0.as_ref();
+    let server = entries.iter().fold(server, |server, entry| {
+        let client = entry.client(material.ring);
+        if assumed == Some(&entry.id) {
+            server.assume_client(client)
+        } else {
+            server.client(client)
+        }
+    });
+    Ok(server)
+}
+
+/// Checks that there is a client by every name that the other directives of one place have for
+/// one: a rule for a name that nobody has would never count.
+///
+/// # Errors
+/// The first name without a client.
+pub(super) fn check_client_names(settings: &Settings) -> Result<(), String> {
+    let known = |id: &&String| settings.sts_client.0.iter().any(|entry| entry.id == **id);
+    let unknown = |directive: &str, id: &String| {
+        Err(format!("{directive} names the client {id}, of which no sts-client tells"))
+    };
+    if let Some(id) = settings.sts_default_client.0.as_ref().filter(|id| !known(id)) {
+        return unknown("sts-default-client", id);
     }
-    let Some(id) = &settings.sts_default_client.0 else { return Ok(server) };
-    let assumed = entries.iter().find(|entry| entry.id == *id);
-    let assumed = assumed.ok_or_else(|| {
-        format!(
-            "sts-default-client names \"{}\", of which no sts-client tells",
-            id.escape_default()
-        )
-    })?;
-    Ok(server.assume_client(client(assumed)))
+    let mut named = settings.sts_rule.0.iter().flat_map(|rule| &rule.clients);
+    named.find(|id| !known(id)).map_or(Ok(()), |id| unknown("sts-rule", id))
 }
 
 fn with_rules(
