@@ -36,6 +36,7 @@ class Error:
     set: dict = field(default_factory=dict)
     without: tuple = ()
     where: str = "location"
+    served: str = "backend"
     require: list = field(default_factory=list)
     condition: str = ""
     says: list = field(default_factory=list)
@@ -52,7 +53,9 @@ class Error:
         elif self.where == "host":
             words["hosts"] = {"open": {"certificates": "optional_no_ca", "set": self.set}}
         else:
-            words["location"] = [{"path": "/bound", "set": self.set, "require": self.require}]
+            words["location"] = [
+                {"path": "/bound", "served": self.served, "set": self.set, "require": self.require}
+            ]
         return World.parse(words)
 
     def texts(self, kind) -> list:
