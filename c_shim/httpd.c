@@ -25,6 +25,7 @@ _Static_assert(sizeof(module) == 112 && offsetof(module, module_index) == 8 && o
 const ab_core *core;
 ab_configuration *configuration;
 static int binds;          /* whether any server negotiates Token Binding */
+static int answers;        /* whether there is an endpoint of ours */
 static int contexts;       /* how many TLS contexts do */
 static int ssl_index = -1; /* where an SSL has its connection */
 /* Set in each child. */
@@ -34,6 +35,7 @@ ab_process *process;
 typedef struct {
     ab_tls tls;
     SSL *ssl;
+    int chain_holds; /* for HTTP/2: mod_ssl can be believed what it says of the certificate's chain */
 } connection;
 
 /* --- configuration --- */
@@ -168,6 +170,7 @@ static int check(apr_pool_t *pool, apr_pool_t *log, apr_pool_t *temporary, serve
         return HTTP_INTERNAL_SERVER_ERROR;
     }
     binds = contexts = 0;
+    answers = find_place(temporary, ap_conftree, is_endpoint) != NULL;
     for (server_rec *each = s; each; each = each->next)
         binds |= core->scope_is_on(configuration, scope_of(each), AB_DIRECTIVE_TOKEN_BINDING);
     const char *cookies = core->cookies_complete(configuration, NULL);
@@ -305,14 +308,26 @@ static connection *connection_of(conn_rec *c)
     return ap_get_module_config((c->master ? c->master : c)->conn_config, &auth_bound_module);
 }
 
+/* With optional_no_ca mod_ssl calls a certificate of an unknown authority good as soon as its session
+ * is resumed, since nothing is verified then. */
+static int chain_holds(SSL *ssl) { return !SSL_session_reused(ssl) || ab_tls_chain_holds(ssl); }
+
 /* After mod_ssl's handshake, before mod_http2 takes over: from then on several threads read what
  * is found here. */
 static int look_at_client(conn_rec *c)
 {
     connection *own = c->master || c->outgoing ? NULL : connection_of(c);
-    if (own)
+    if (own) {
         ab_tls_refresh(core, &own->tls, own->ssl);
+        own->chain_holds = answers && chain_holds(own->ssl);
+    }
     return DECLINED;
+}
+
+int ab_chain_holds(request_rec *r)
+{
+    connection *own = connection_of(r->connection);
+    return own && (r->connection->master ? own->chain_holds : chain_holds(own->ssl));
 }
 
 ab_client *ab_known_client(request_rec *r)

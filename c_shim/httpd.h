@@ -51,6 +51,9 @@ ab_client *ab_client_of(request_rec *r);
 /* The same as it was last seen. */
 ab_client *ab_known_client(request_rec *r);
 
+/* Whether mod_ssl can be believed what it says of the chain of the client's certificate. */
+int ab_chain_holds(request_rec *r);
+
 /* What holds where the request is. */
 ab_scope *ab_scope_here(request_rec *r);
 

@@ -66,7 +66,7 @@ static int is_chain_verified(request_rec *r)
 {
     const char *verified =
         ssl_var_lookup ? ssl_var_lookup(r->pool, r->server, r->connection, r, (char *)"SSL_CLIENT_VERIFY") : NULL;
-    return verified && !strcmp(verified, "SUCCESS");
+    return verified && !strcmp(verified, "SUCCESS") && ab_chain_holds(r);
 }
 
 static apr_status_t free_answer(void *answer)

@@ -23,6 +23,36 @@ static void *create_main(ngx_conf_t *cf)
 
 static void *create_location(ngx_conf_t *cf) { return ngx_pcalloc(cf->pool, sizeof(ab_location)); }
 
+/* The endpoints that are ours, by the core's number, with their directives. */
+static const struct {
+    size_t directive;
+    ngx_str_t name;
+} endpoints[] = {
+    [AB_TOKEN_EXCHANGE] = {AB_DIRECTIVE_TOKEN_EXCHANGE, ngx_string("bound_token_exchange")},
+    [AB_JWK_SET] = {AB_DIRECTIVE_STS_JWKS, ngx_string("bound_sts_jwks")},
+    [AB_METADATA] = {AB_DIRECTIVE_STS_METADATA, ngx_string("bound_sts_metadata")},
+};
+
+static uint32_t endpoint_of(const ngx_command_t *command)
+{
+    for (uint32_t i = AB_TOKEN_EXCHANGE; i <= AB_METADATA; i++)
+        if (endpoints[i].directive == command->offset)
+            return i;
+    return 0;
+}
+
+static char *set_endpoint(ngx_conf_t *cf, ab_location *own, uint32_t endpoint)
+{
+    const char *expected = !(cf->cmd_type & NGX_HTTP_LOC_CONF) ? "a location of its own"
+                           : own->endpoint                     ? "one endpoint in a location"
+                                                               : NULL;
+    own->endpoint = endpoint;
+    if (!expected)
+        return NGX_CONF_OK;
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: got \"on\", expected %s", &endpoints[endpoint].name, expected);
+    return NGX_CONF_ERROR;
+}
+
 static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 {
     ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
@@ -44,11 +74,12 @@ static char *set(ngx_conf_t *cf, ngx_command_t *command, void *conf)
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "%V: %s", &words[0], error);
         return NGX_CONF_ERROR;
     }
-    if (command->offset == AB_DIRECTIVE_ACCESS || command->offset == AB_DIRECTIVE_TOKEN_EXCHANGE ||
-        command->offset == AB_DIRECTIVE_STS_JWKS || command->offset == AB_DIRECTIVE_STS_METADATA) {
+    if (command->offset == AB_DIRECTIVE_ACCESS || endpoint_of(command)) {
         own->file = cf->conf_file->file.name.data;
         own->line = cf->conf_file->line;
     }
+    if (endpoint_of(command) && ngx_strcasecmp(words[1].data, (u_char *)"on") == 0)
+        return set_endpoint(cf, own, endpoint_of(command));
 #if (NGX_THREADS)
     /* Here already, for the line in NGINX's message if nobody defines the pool. */
     if (command->offset == AB_DIRECTIVE_THREAD_POOL && !ngx_thread_pool_add(cf, &words[1]))
@@ -131,28 +162,10 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
     return missing ? complain(cf, own, "bound_access", missing) : prepare_pool(cf, http, own, "bound_access");
 }
 
-/* The endpoint of ours that a scope asks for, with its directive's name. */
-static uint32_t endpoint_of(ab_main *http, const ab_scope *scope, const char **directive)
-{
-    static const struct {
-        size_t directive;
-        uint32_t endpoint;
-        const char *name;
-    } rows[] = {{AB_DIRECTIVE_TOKEN_EXCHANGE, AB_TOKEN_EXCHANGE, "bound_token_exchange"},
-                {AB_DIRECTIVE_STS_JWKS, AB_JWK_SET, "bound_sts_jwks"},
-                {AB_DIRECTIVE_STS_METADATA, AB_METADATA, "bound_sts_metadata"}};
-
-    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
-        *directive = rows[i].name;
-        if (core->scope_is_on(http->configuration, (ab_scope *)scope, rows[i].directive))
-            return rows[i].endpoint;
-    }
-    return 0;
-}
-
-static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own, const char *directive)
+static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own)
 {
     ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    const char *directive = (const char *)endpoints[own->endpoint].name.data;
     const char *missing = core->endpoint_complete(http->configuration, own->scope);
 
     if (missing)
@@ -185,9 +198,11 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
                       &place->name, &server->server_name, server->file_name, server->line);
         return NGX_CONF_ERROR;
     }
-    const char *directive;
-    own->endpoint = endpoint_of(http, own->scope, &directive);
-    if (own->endpoint && prepare_endpoint(cf, http, own, directive) != NGX_CONF_OK)
+    /* An endpoint is one location. `if` and limit_except are within it. */
+    ngx_http_core_loc_conf_t *here = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    if (here->noname)
+        own->endpoint = around->endpoint;
+    if (own->endpoint && prepare_endpoint(cf, http, own) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
     own->access = core->scope_is_on(http->configuration, own->scope, AB_DIRECTIVE_ACCESS) != 0;
     return own->access ? prepare_checks(cf, http, own) : NGX_CONF_OK;

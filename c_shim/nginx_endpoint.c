@@ -70,12 +70,14 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NG
 
 #endif
 
-/* Whether NGINX trusts who issued the client's certificate, and not only lets it pass. */
+/* Whether NGINX trusts who issued the client's certificate, and not only lets it pass. For a server
+ * that asks for none NGINX takes connections that were made to another one, which may trust others. */
 static int is_chain_verified(ngx_http_request_t *r)
 {
+    ngx_http_ssl_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
     ngx_str_t verified = ngx_null_string;
 
-    return r->connection->ssl && ngx_ssl_get_client_verify(r->connection, r->pool, &verified) == NGX_OK &&
+    return r->connection->ssl && server->verify && ngx_ssl_get_client_verify(r->connection, r->pool, &verified) == NGX_OK &&
            verified.len == sizeof("SUCCESS") - 1 && ngx_strncmp(verified.data, "SUCCESS", verified.len) == 0;
 }
 

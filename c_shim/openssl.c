@@ -30,6 +30,19 @@ static int present(const ab_core *core, ab_tls *tls, SSL *ssl)
     return complete;
 }
 
+int ab_tls_chain_holds(SSL *ssl)
+{
+    X509_STORE *store = SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl));
+    X509 *certificate = SSL_get1_peer_certificate(ssl);
+    X509_STORE_CTX *context = X509_STORE_CTX_new();
+    int holds = certificate && context && X509_STORE_CTX_init(context, store, certificate, SSL_get_peer_cert_chain(ssl)) &&
+                X509_STORE_CTX_set_default(context, "ssl_client") && X509_verify_cert(context) == 1;
+
+    X509_STORE_CTX_free(context);
+    X509_free(certificate);
+    return holds;
+}
+
 /* --- Token Binding (RFC 8472) --- */
 
 #define TOKEN_BINDING 24

@@ -55,8 +55,7 @@ impl CredentialFile {
     pub fn parse(content: &str) -> Result<Self, CredentialFileError> {
         let mut file = Self::default();
         for (index, text) in content.lines().enumerate() {
-            let text = text.split('#').next().unwrap_or_default().trim();
-            if text.is_empty() {
+            if words(text).next().is_none() {
                 continue;
             }
             let error = |fault| CredentialFileError { line: index.saturating_add(1), fault };
@@ -87,8 +86,14 @@ impl CredentialFile {
     }
 }
 
+/// The words of a line. `#` begins a comment where it begins a word; in the middle of one it may be a
+/// subject's.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split_ascii_whitespace().take_while(|word| !word.starts_with('#'))
+}
+
 fn entry(text: &str) -> Result<(CredentialHash, Credential), &'static str> {
-    let mut words = text.split_ascii_whitespace();
+    let mut words = words(text);
     let (Some(hash), Some(subject)) = (words.next(), words.next()) else {
         return Err("a hash, a subject and perhaps a thumbprint are expected");
     };
@@ -135,6 +140,19 @@ mod tests {
         );
         assert_eq!(file.find("x").unwrap().certificate, None);
         assert!(file.find("iamthewalru").is_none() && file.find("").is_none());
+    }
+
+    #[test]
+    fn a_comment_begins_a_word() {
+        let (one, two, three, thumbprint) = (hash("1"), hash("2"), hash("3"), hash("t"));
+        let content =
+            format!("{one} alice#2 {thumbprint}\n{two} bob # {thumbprint}\n  #x\n{three} c");
+        let file = CredentialFile::parse(&content).unwrap();
+        let alice = file.find("1").unwrap();
+        assert_eq!((alice.subject.as_str(), alice.certificate.is_some()), ("alice#2", true));
+        assert_eq!(file.find("2").unwrap().certificate, None);
+        assert_eq!(file.len(), 3);
+        assert!(CredentialFile::parse(&format!("{one} #alice")).is_err());
     }
 
     #[test]

@@ -29,6 +29,7 @@ pub struct Grant {
     scopes: Vec<String>,
     tells_scopes: bool,
     act: Option<Value>,
+    actor: Option<String>,
     issued_at: Timestamp,
     kind: TokenType,
     token: Terms,
@@ -58,6 +59,8 @@ pub(super) struct Asked<'a> {
     pub(super) actor: Option<&'a Party>,
     pub(super) audiences: &'a [String],
     pub(super) resources: &'a [String],
+    /// The actor who got the refresh token.
+    pub(super) acted: Option<&'a str>,
     /// The audiences that may be asked for at all: those of a refresh token.
     pub(super) within: Option<&'a [String]>,
     pub(super) scope: Option<Vec<String>>,
@@ -75,10 +78,10 @@ impl Asked<'_> {
             let detail = format_args!("client {}, subject {}", self.client_id, self.party.subject);
             return Err(Denial::with_detail(DenialReason::RuleMissing, detail));
         }
-        let allowing = applying.into_iter().filter(|rule| rule.allows_actor(self.actor));
+        let allowing = applying.into_iter().filter(|rule| rule.allows_actor(self.acting()));
         let allowing: Vec<_> = allowing.collect();
         if allowing.is_empty() {
-            let detail = self.actor.map_or("", |actor| actor.subject.as_str());
+            let detail = self.acting().unwrap_or_default();
             return Err(Denial::with_detail(DenialReason::DelegationNotAllowed, detail));
         }
         let found = allowing
@@ -96,6 +99,11 @@ impl Asked<'_> {
                 Err(Denial::with_detail(DenialReason::TargetUnknown, names.join(" ")))
             }
         }
+    }
+
+    /// Who acts: by an actor token, or with a refresh token that he got by one.
+    fn acting(&self) -> Option<&str> {
+        self.actor.map(|actor| actor.subject.as_str()).or(self.acted)
     }
 
     /// The scopes granted. RFC 6749, section 6: a refresh token's scope "if omitted is treated as
@@ -172,6 +180,7 @@ impl Asked<'_> {
             tells_scopes: self.scope.as_deref() != Some(&scopes) && self.tells(&scopes),
             scopes,
             act: self.party.delegated_to(self.actor)?,
+            actor: self.acting().map(str::to_owned),
             issued_at: self.now,
             kind: self.kind,
             token,
@@ -274,8 +283,8 @@ impl Grant {
     }
 
     fn refresh_token(&self, terms: &Terms, jti: &[u8]) -> Result<String, Denial> {
-        let issuer = self.subject_issuer.as_deref();
-        let grant = grant_claim(&self.audiences, &self.scopes, issuer);
+        let (issuer, actor) = (self.subject_issuer.as_deref(), self.actor.as_deref());
+        let grant = grant_claim(&self.audiences, &self.scopes, issuer, actor);
         let request = self.request(terms, jti).media_type(REFRESH_TOKEN).claim("grant", grant);
         self.signed(&request)
     }

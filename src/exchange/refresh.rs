@@ -32,11 +32,18 @@ pub(super) struct Redeemed {
     pub(super) party: Party,
     /// The audiences that access tokens may have.
     pub(super) audiences: Vec<String>,
+    /// The actor who got it, if one did: what he may get is for the rules about actors to say.
+    pub(super) actor: Option<String>,
 }
 
 /// The claim `grant` of a refresh token.
-pub(super) fn grant_claim(audiences: &[String], scopes: &[String], issuer: Option<&str>) -> Json {
-    json!({ "aud": audiences, "scope": scopes.join(" "), "iss": issuer })
+pub(super) fn grant_claim(
+    audiences: &[String],
+    scopes: &[String],
+    issuer: Option<&str>,
+    actor: Option<&str>,
+) -> Json {
+    json!({ "aud": audiences, "scope": scopes.join(" "), "iss": issuer, "actor": actor })
 }
 
 impl RefreshPolicy {
@@ -87,7 +94,8 @@ impl RefreshPolicy {
         let grant = verified.claims().get("grant").ok_or_else(malformed)?;
         let audiences = grant.get("aud").and_then(Json::as_array).ok_or_else(malformed)?;
         let scope = grant.get("scope").and_then(Json::as_str).ok_or_else(malformed)?;
-        let issuer = grant.get("iss").and_then(Json::as_str).map(str::to_owned);
+        let text = |name: &str| grant.get(name).and_then(Json::as_str).map(str::to_owned);
+        let (issuer, actor) = (text("iss"), text("actor"));
         let scopes = scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned);
         Ok(Redeemed {
             party: Party::of_refresh_token(
@@ -96,6 +104,7 @@ impl RefreshPolicy {
                 ScopeLimit::Listed(scopes.collect()),
             )?,
             audiences: audiences.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+            actor,
         })
     }
 }
@@ -119,7 +128,7 @@ mod tests {
         let good = TokenRequest::new("https://as", "ann", "https://as", NOW, 600)
             .media_type(REFRESH_TOKEN)
             .claim("client_id", "client")
-            .claim("grant", grant_claim(&words("a b"), &words("r w"), Some("https://idp")))
+            .claim("grant", grant_claim(&words("a b"), &words("r w"), Some("https://idp"), None))
             .bound_to(&Confirmation::certificate(alice.thumbprint()));
         let redeem = |request: &TokenRequest, certificate: Option<&ClientCertificate>| {
             let possessions = Possessions { certificate, ..Possessions::default() };

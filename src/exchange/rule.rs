@@ -285,10 +285,8 @@ impl Rule {
             && self.issuers.includes(party.issuer.as_deref())
     }
 
-    pub(super) fn allows_actor(&self, actor: Option<&Party>) -> bool {
-        actor.is_none_or(|actor| {
-            self.actors.as_ref().is_some_and(|who| who.includes(Some(&actor.subject)))
-        })
+    pub(super) fn allows_actor(&self, actor: Option<&str>) -> bool {
+        actor.is_none_or(|actor| self.actors.as_ref().is_some_and(|who| who.includes(Some(actor))))
     }
 
     /// The audiences of the services asked for; `None` unless this rule has all of them.

@@ -284,7 +284,7 @@ fn refresh_tokens_stay_narrow_bound_and_their_clients() {
     let rotated = |server: AuthorizationServer| {
         server
             .client(Client::new("public", Authentication::None))
-            .rule(Rule::new(&[Target::new(API)], 60).scopes(&["r"]))
+            .rule(Rule::new(&[Target::new(API)], 60).scopes(&["r"]).any_actor())
     };
     let fresh = AuthorizationServer::new(ISSUER, ENDPOINT, next).unwrap();
     let kept = rotated(fresh.clone().publish(AS_KEY.public_jwk().unwrap()).unwrap());
@@ -292,6 +292,30 @@ fn refresh_tokens_stay_narrow_bound_and_their_clients() {
     assert!(decide(&kept, &request(&body)).is_ok());
     let denial = decide(&rotated(fresh), &request(&body)).unwrap_err();
     assert_eq!(denial.reason(), DenialReason::RefreshTokenRefused);
+}
+
+#[test]
+fn a_refresh_token_won_by_delegation_stays_under_the_rules_about_actors() {
+    let api = [Target::new(API)];
+    let with = |rules: Vec<Rule>| {
+        let server = AuthorizationServer::new(ISSUER, ENDPOINT, Arc::clone(&AS_KEY))
+            .unwrap()
+            .client(Client::new("public", Authentication::None))
+            .subject_tokens(subjects());
+        rules.into_iter().fold(server, AuthorizationServer::rule)
+    };
+    let direct = || Rule::new(&api, 50);
+    let delegated = || Rule::new(&api, 10).actors(&["admin"]).refresh(RefreshTerms::new(600));
+    let server = with(vec![direct(), delegated()]);
+    let admin = signed(&TokenRequest::new("https://idp", "admin", ISSUER, NOW, 60));
+    let asked =
+        form(&format!("subject_token=gnik&audience={API}&actor_token={admin}&{ACTOR_TYPE}"));
+    let refresh = issue(&server, &asked).refresh_token().unwrap().to_owned();
+    let body = format!("grant_type=refresh_token&client_id=public&refresh_token={refresh}");
+    let issued = issue(&server, &body);
+    assert_eq!((issued.expires_in(), &claims(issued.token())["act"]["sub"]), (10, &json!("admin")));
+    let denial = decide(&with(vec![direct()]), &request(&body)).unwrap_err();
+    assert_eq!(denial.reason(), DenialReason::DelegationNotAllowed);
 }
 
 #[test]

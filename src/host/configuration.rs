@@ -308,9 +308,6 @@ impl Configuration {
             "access" => settings.access,
             "bearer" => settings.bearer,
             "token-binding" => settings.token_binding,
-            "token-exchange" => settings.token_exchange,
-            "sts-jwks" => settings.sts_jwks,
-            "sts-metadata" => settings.sts_metadata,
             _ => Toggle(false),
         };
         toggle.0

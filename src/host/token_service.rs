@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::body_style::BodyStyle;
 use crate::directive::Settings;
 use crate::directive::value::KeyLocation;
-use crate::exchange::{AuthorizationServer, CredentialFile, SubjectTokens};
+use crate::exchange::{AuthorizationServer, CredentialFile, SubjectTokens, TokenBindingSupport};
 use crate::jose::{KeyRing, SigningKey};
 use crate::policy::Policy;
 
@@ -49,9 +49,13 @@ impl TokenService {
         let server = with_clients(server, settings, material)?;
         let server = with_rules(server, settings)?;
         let jwks_uri = address(settings.sts_jwks_uri.0.as_ref(), settings, "/jwks");
+        let mut metadata = server.metadata(Some(&jwks_uri));
+        if !settings.token_binding.0 {
+            metadata.token_binding = TokenBindingSupport::default();
+        }
         Ok(Self {
             jwk_set: server.jwk_set(),
-            metadata: server.metadata(Some(&jwks_uri)).to_json(),
+            metadata: metadata.to_json(),
             in_hardware: key.is_in_hardware(),
             server,
             issuer,
