@@ -16,7 +16,7 @@ from . import base64url
 _SERVER_NAMES = (
     x509.DNSName("localhost"),
     x509.DNSName("*.test.example"),
-    *(x509.DNSName(f"{name}.example") for name in ("api", "app", "as")),
+    *(x509.DNSName(f"{name}.example") for name in ("api", "app", "issuer")),
     x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
 )
 _NAMES = (
