@@ -16,8 +16,14 @@ from .waiting import eventually
 from .world import Site, Surroundings, World, free_ports
 
 ROOT = TESTS.parent
-# Commands that test.sh itself gives; a page shows them, and its test looks for them there.
-OF_TEST_SH = {"./test.sh": "Runs every test", "./demo.sh": "./demo.sh", "cargo httpd": "httpd", "cargo nginx": "nginx"}
+# Commands that are not run here, and what shows that test.sh runs them.
+OF_TEST_SH = {
+    "./test.sh": "Runs every test",
+    "./demo.sh": "for server in httpd nginx; do\n        ./demo.sh",
+    "./demo.sh --server nginx": "./demo.sh --once --server $server",
+    "cargo httpd": "cargo --quiet httpd",
+    "cargo nginx": "cargo --quiet nginx",
+}
 _PATIENCE = 120  # seconds for one command
 _MODULES = "/usr/lib/apache2/modules"
 _WORLD = {"realm": "guide", "hosts": {}, "location": []}
@@ -64,7 +70,7 @@ class Place:
         self._site = Site(world, around, kind.name)
         self._server = kind(self._site)
         self._base = self._server.configuration.read_text()
-        self._page_configuration = ""
+        self._page_configuration, self._is_served = "", True
         self._port, self._application = free_ports(2)
         self._logged = []
         self._site.key_server.serve("/jwks", self._publish)
@@ -75,6 +81,7 @@ class Place:
         for block in guide.blocks(self._page):
             if block.is_for(self._server_name):
                 getattr(self, f"_{block.kind}")(block)
+        self._serve()
         assert not self._server.log.unexpected(self._server.log.lines(), *self._logged)
 
     def close(self):
@@ -90,7 +97,7 @@ class Place:
         self._configure(block, self._nginx_text, "}")
 
     def _configure(self, block: guide.Block, whole, end: str):
-        """The server runs with this configuration, or with this one besides."""
+        """From here on the configuration is this one, or the one before with this one besides."""
         text = block.text
         if "more" in block.words:
             before, _, after = self._page_configuration.rpartition(end)
@@ -99,9 +106,16 @@ class Place:
             text = _HOST[self._server_name].format(text)
         self._page_configuration = text
         self._server.configuration.write_text(whole(self._placed(text)))
-        if self._server.process:
-            self._server.stop()
-        self._server.start()
+        self._is_served = False
+
+    def _serve(self):
+        """The server runs with the configuration so far. Not before it is needed: one that ends as soon
+        as it has started has reason to complain."""
+        if not self._is_served:
+            if self._server.process:
+                self._server.stop()
+            self._server.start()
+        self._is_served = True
 
     def _httpd_text(self, text: str) -> str:
         ca = self._around.pki.ca.certificate
@@ -117,6 +131,7 @@ class Place:
             self._run(block, command.text)
 
     def _console(self, block: guide.Block):
+        self._serve()
         for command in guide.commands(block):
             printed = self._run(block, command.text, expected_to_fail=bool(command.output))
             # Every line counts, and where the page shows none there must be none.
@@ -125,8 +140,9 @@ class Place:
             )
 
     def _run(self, block: guide.Block, command: str, expected_to_fail: bool = False) -> str:
-        if command in OF_TEST_SH:
-            assert OF_TEST_SH[command] in (ROOT / "test.sh").read_text()
+        shown_by = OF_TEST_SH.get(command.split("  ")[0])
+        if shown_by:
+            assert shown_by in (ROOT / "test.sh").read_text()
             return ""
         status, printed = self._shell.run(self._placed(command))
         assert status == 0 or expected_to_fail, f"{block.place}: $ {command}\nended with {status}:\n{printed}"
@@ -138,13 +154,15 @@ class Place:
         """Each line of the block is in the log, and no other refusal or complaint."""
         patterns = [guide.pattern(line).pattern.removesuffix(r"\n") for line in block.text.splitlines()]
         fresh = []
+        self._serve()
         for wanted in patterns:
             if not any(re.search(wanted, line.text) for line in fresh):
                 fresh += self._server.log.await_line(wanted)
             assert any(re.search(wanted, line.text) for line in fresh), (
                 f"{block.place}: {wanted} is not among\n" + "\n".join(line.text for line in fresh)
             )
-        assert not self._server.log.unexpected(fresh, *patterns), f"{block.place} does not show it"
+        hidden = self._server.log.unexpected(fresh, *patterns)
+        assert not hidden, f"{block.place} does not show {hidden}"
         self._logged += patterns
 
     def _text(self, block: guide.Block):
