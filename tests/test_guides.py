@@ -1,5 +1,8 @@
-"""The guides, followed to the letter: every command is run and must print what the page
+"""README and the guides, followed to the letter: every command is run and must print what the page
 shows, every configuration is served with (harness/guide.py says how a page is read)."""
+
+import re
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +12,7 @@ from harness.servers import chosen
 from harness.table import TESTS
 
 ROOT = TESTS.parent
-PAGES = sorted((ROOT / "docs/guides").glob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
 KINDS = list({kind.artifact_folder: kind for kind in reversed(chosen())}.values())
 
 
@@ -34,6 +37,32 @@ def follow(page, kind, around):
         place.follow()
     finally:
         place.close()
+
+
+def test_links_lead_somewhere():
+    for page in [*PAGES, *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text()):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+# The directives of those whose users move over.
+MOD_OAUTH2 = Path("/usr/lib/apache2/modules/mod_oauth2.so")
+THEIRS = {
+    "move-from-mod_oauth2.md": lambda: re.findall(rb"\x00(OAuth2[A-Z]\w+)(?=\x00)", MOD_OAUTH2.read_bytes()),
+    "move-from-mod_token_binding.md": lambda: [
+        *(b"TokenBindingEnabled", b"TokenBindingProvidedEnvVar", b"TokenBindingReferredEnvVar"),
+        *(b"TokenBindingContextEnvVar", b"TokenBindingPassVar"),
+        *(b"token_binding", b"token_binding_cookie", b"token_binding_secret"),
+    ],
+}
+
+
+@pytest.mark.parametrize("page", THEIRS)
+def test_every_directive_of_theirs_has_its_row(page):
+    names = {name.decode() for name in THEIRS[page]()}
+    rows = re.findall(r"(?m)^\| .*?`(\w+)", (ROOT / "docs/guides" / page).read_text())
+    assert len(names) >= 5
+    assert names <= set(rows)
 
 
 WRONG = {
