@@ -54,13 +54,15 @@ def blocks(page: Path) -> list:
 
 
 def commands(block: Block) -> list:
-    """The commands of a console block; a line that ends in a backslash goes on in the next."""
+    """The commands of a block; a line that ends in a backslash goes on in the next. In a console block
+    a command has a prompt before it, and what it prints behind it."""
+    prompt = "$ " if block.kind == "console" else ""
     found = []
     for line in block.text.splitlines():
         if found and found[-1][0].endswith("\\") and not found[-1][1]:
             found[-1][0] += f"\n{line}"
-        elif line.startswith("$ "):
-            found.append([line.removeprefix("$ "), []])
+        elif line and line.startswith(prompt):
+            found.append([line.removeprefix(prompt), []])
         elif found:
             found[-1][1].append(line)
         else:

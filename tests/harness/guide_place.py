@@ -1,16 +1,12 @@
 """A place where a page of the documentation is followed: a server, a shell, and the names, paths and
 ports that the page speaks of."""
 
-import os
 import re
-import secrets
-import signal
 import socket
-import subprocess
-import threading
 from pathlib import Path
 
 from . import guide, keyserver
+from .shell import Shell
 from .table import TESTS
 from .waiting import eventually
 from .world import Site, Surroundings, World, free_ports
@@ -24,7 +20,6 @@ OF_TEST_SH = {
     "cargo httpd": "cargo --quiet httpd",
     "cargo nginx": "cargo --quiet nginx",
 }
-_PATIENCE = 120  # seconds for one command
 _MODULES = "/usr/lib/apache2/modules"
 _WORLD = {"realm": "guide", "hosts": {}, "location": []}
 # The OpenID provider of the pages that speak of one.
@@ -127,7 +122,7 @@ class Place:
         return f"{self._base[:end]}\n{besides}\n{text}}}\n"
 
     def _sh(self, block: guide.Block):
-        for command in guide.commands(guide.Block(block.place, "console", (), _prompted(block.text))):
+        for command in guide.commands(block):
             self._run(block, command.text)
 
     def _console(self, block: guide.Block):
@@ -217,57 +212,6 @@ class Place:
             (bin_ / name).write_text(script.format(**words))
             (bin_ / name).chmod(0o755)
         return home, bin_
-
-
-class Shell:
-    """A bash that runs one command after the other, as a terminal's does; what a command writes to
-    standard output and standard error comes together."""
-
-    def __init__(self, folder: Path, commands: Path):
-        self._process = subprocess.Popen(
-            ["bash", "--norc"],
-            cwd=folder,
-            env={**os.environ, "PATH": f"{commands}:{os.environ['PATH']}", "LC_ALL": "C.UTF-8"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,  # with whatever it leaves in the background
-        )
-
-    def run(self, command: str) -> tuple:
-        """The command's exit status and output."""
-        mark = secrets.token_hex(8)
-        patience = threading.Timer(_PATIENCE, self._end)
-        patience.start()
-        self._process.stdin.write(f"{{ {command}\n}} </dev/null\nprintf '\\n%s %d\\n' {mark} $?\n")
-        self._process.stdin.flush()
-        printed = ""
-        for line in self._process.stdout:
-            if line.startswith(mark):
-                patience.cancel()
-                printed = printed.removesuffix("\n")
-                return int(line.split()[1]), printed if printed.endswith("\n") or not printed else f"{printed}\n"
-            printed += line
-        raise RuntimeError(f"$ {command}\ndid not end; it printed\n{printed}")
-
-    def close(self):
-        self._end()
-        self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
-
-    def _end(self):
-        os.killpg(self._process.pid, signal.SIGKILL)
-
-
-def _prompted(text: str) -> str:
-    """Commands as a console shows them: a prompt before each, none before what goes on."""
-    lines, goes_on = [], False
-    for line in text.splitlines():
-        lines.append(line if goes_on or not line else f"$ {line}")
-        goes_on = line.endswith("\\")
-    return "\n".join(lines)
 
 
 def _answers(port: int) -> bool:
