@@ -63,7 +63,9 @@ class Place:
         self._server_name = kind.artifact_folder
         world = World.parse(_WORLD | ({"hosts": {"login": _PROVIDER}} if "login.example" in page.read_text() else {}))
         self._site = Site(world, around, kind.name)
-        self._server = kind(self._site)
+        # What a service manager would give it; SoftHSM finds its tokens by it.
+        environment = f"SOFTHSM2_CONF={self._site.folder}/etc/softhsm2.conf"
+        self._server = kind(self._site, wrapper=("env", environment))
         self._base = self._server.configuration.read_text()
         self._page_configuration, self._is_served = "", True
         self._port, self._application = free_ports(2)
@@ -117,9 +119,10 @@ class Place:
         return f"{self._base}\nListen 127.0.0.1:{self._port}\nBoundJwksCa {ca}\n{text}"
 
     def _nginx_text(self, text: str) -> str:
+        outside = "".join(re.findall(r"(?m)^env .*\n", text))
         end = self._base.rindex("}")
         besides = f"bound_jwks_ca {self._around.pki.ca.certificate};\nssl_protocols TLSv1.2 TLSv1.3;"
-        return f"{self._base[:end]}\n{besides}\n{text}}}\n"
+        return f"{outside}{self._base[:end]}\n{besides}\n{text.replace(outside, '')}}}\n"
 
     def _sh(self, block: guide.Block):
         for command in guide.commands(block):
