@@ -29,6 +29,7 @@ need /usr/lib/python3/dist-packages/django python3-django "an application with a
 need softhsm2-util softhsm2 "a token to keep keys in"
 need pkcs11-tool opensc "makes keys in tokens"
 need /usr/lib/apache2/modules/mod_oauth2.so libapache2-mod-oauth2 "those whose users move over, and who take our tokens"
+need "/usr/lib/$(uname -m)-linux-gnu/engines-3/pkcs11.so" libengine-pkcs11-openssl "clients with keys in tokens"
 need php php-cli "an application with a session"
 need valgrind valgrind "looks for leaks"
 need nm binutils "lists exported symbols"
