@@ -72,19 +72,15 @@ def world(around, alice: Device) -> World:
             "jwks": {"main": ["p256"]},
             "files": {
                 "sts.secret": key.decode(),
-                "credentials.secret": f"{credential} alice {thumbprint(alice)}\n",
+                "credentials.secret": f"{credential} alice {alice.thumbprint}\n",
             },
         }
     )
 
 
-def thumbprint(device: Device) -> str:
-    return base64url.encode(device.identity.sha256())
-
-
 def token_for(server, device: Device) -> str:
     """One that somebody else has issued, bound to the device's certificate."""
-    return server.site.mint.token(Recipe(claims={"cnf": {"x5t#S256": thumbprint(device)}}))
+    return server.site.mint.token(Recipe(claims={"cnf": {"x5t#S256": device.thumbprint}}))
 
 
 def place(server) -> tuple:
@@ -119,7 +115,7 @@ def test_a_token_is_issued_to_the_device_and_to_no_other(server, alice, bob):
     issued = json.loads(result.output)
     assert "access_token" in issued, result
     claims = json.loads(base64url.decode(issued["access_token"].split(".")[1]))
-    assert claims["cnf"] == {"x5t#S256": thumbprint(alice)}
+    assert claims["cnf"] == {"x5t#S256": alice.thumbprint}
     assert server.log.await_line(ISSUED)
     status, seen = call(server, alice, issued["access_token"])
     assert (status, dict(seen["headers"])["X-User"]) == (200, "alice")
@@ -143,14 +139,14 @@ def test_what_can_be_stolen_without_the_device_is_worthless(server, around, alic
     """The certificate and the token are there to be copied; the key is not, and the PIN guards it."""
     token = token_for(server, alice)
     assert b"PRIVATE KEY" not in alice.files()
-    assert "always sensitive, never extractable" in alice.about_the_key()
+    assert "always sensitive, never extractable" in alice.tool("--list-objects", "--type", "privkey")
     # The thief's own key does not fit the certificate, wherever it is.
     header = ("--header", f"Authorization: Bearer {token}")
-    for key in (around.pki.clients["bob"].key, bob.uri()):
-        device = bob if key == bob.uri() else alice
+    for key in (around.pki.clients["bob"].key, bob.key):
+        device = bob if key == bob.key else alice
         result = device.curl(*place(server), "/bound", *header, certificate=alice.certificate, key=key)
         assert result.status == 58 and not result.output, result
     wrong = tmp_path / "pin"
     wrong.write_text("000000")
-    result = alice.curl(*place(server), "/bound", *header, key=alice.uri(pin=wrong))
+    result = alice.curl(*place(server), "/bound", *header, key=alice.uri("tls", wrong))
     assert result.status != 0 and not result.output, result

@@ -1,4 +1,4 @@
-"""A device that keeps keys, as far as programs can tell: a token of SoftHSM's, reached over PKCS #11."""
+"""Devices that keep keys, as far as programs can tell: tokens of SoftHSM's, reached over PKCS #11."""
 
 import os
 import subprocess
@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes
 
+from . import base64url
 from .client import Address
 from .pki import Identity
 
-_LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
+LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
 _PIN = "294751"
 _SO_PIN = "12345678"
+_LOGIN = ("--login", "--pin", _PIN)
+_ENGINE = ("-engine", "pkcs11", "-keyform", "engine")
 _PATIENCE = 30
 
 
@@ -26,68 +29,73 @@ class Result:
     complaint: str
 
 
-class Device:
+class Token:
+    """A token with keys in it."""
+
+    def __init__(self, folder: Path, label: str):
+        folder.mkdir()
+        self._label = label
+        self._pin = folder / "pin"
+        self.storage, configuration = folder / "tokens", folder / "softhsm2.conf"
+        self.storage.mkdir()
+        configuration.write_text(f"directories.tokendir = {self.storage}\nlog.level = ERROR\n")
+        self._pin.touch(0o600)
+        self._pin.write_text(_PIN)  # without an end of line, which OpenSSL's engine would take for a part of it
+        # What a program must be started with to find the token, and what OpenSSL's engine must know.
+        self.environment = {"SOFTHSM2_CONF": str(configuration), "PKCS11_MODULE_PATH": LIBRARY}
+        self.made("softhsm2-util", "--init-token", "--free", "--label", label, "--pin", _PIN, "--so-pin", _SO_PIN)
+
+    def generate(self, name: str, key_type: str):
+        """A key pair; `key_type` is pkcs11-tool's word."""
+        self.tool("--keypairgen", "--key-type", key_type, "--label", name, "--id", name.encode().hex())
+
+    def uri(self, name: str, pin: Path | None = None, library: Path | None = None) -> str:
+        """The key's (RFC 7512); OpenSSL's engine learns of the library otherwise."""
+        query = f"pin-source=file:{pin or self._pin}" + (f"&module-path={library}" if library else "")
+        return f"pkcs11:token={self._label};object={name};type=private?{query}"
+
+    def tool(self, *words) -> str:
+        """What pkcs11-tool says, logged in."""
+        return self.made("pkcs11-tool", "--module", LIBRARY, "--token-label", self._label, *_LOGIN, *words)
+
+    def made(self, *command) -> str:
+        result = self.run(*command)
+        assert result.status == 0, f"{command}: {result}"
+        return result.output
+
+    def run(self, *command, given: str = "") -> Result:
+        environment = {**os.environ, **self.environment}
+        run = subprocess.run(
+            command, env=environment, input=given, capture_output=True, text=True, timeout=_PATIENCE
+        )
+        return Result(run.returncode, run.stdout, run.stderr)
+
+
+class Device(Token):
     """One user's device with one key pair in it; the certificate is a file, the key is nowhere else."""
 
     def __init__(self, folder: Path, user: str, key_type: str):
-        """`key_type` is pkcs11-tool's word."""
-        folder.mkdir()
-        self._user = user
-        tokens, configuration, self._pin = (folder / name for name in ("tokens", "softhsm2.conf", "pin"))
-        tokens.mkdir()
-        configuration.write_text(f"directories.tokendir = {tokens}\nlog.level = ERROR\n")
-        self._pin.touch(0o600)
-        self._pin.write_text(_PIN)  # without an end of line, which OpenSSL's engine would take for a part of it
-        self._environment = {**os.environ, "SOFTHSM2_CONF": str(configuration), "PKCS11_MODULE_PATH": _LIBRARY}
-        self._made("softhsm2-util", "--init-token", "--free", "--label", user, "--pin", _PIN, "--so-pin", _SO_PIN)
-        login = ("--module", _LIBRARY, "--token-label", user, "--login", "--pin", _PIN)
-        self._made("pkcs11-tool", *login, "--keypairgen", "--key-type", key_type, "--label", "tls", "--id", "01")
+        super().__init__(folder, user)
+        self.generate("tls", key_type)
+        self.key = self.uri("tls")
         self.certificate = folder / "certificate.pem"
         request = ("req", "-x509", "-days", "2", "-subj", f"/CN={user}", "-out", str(self.certificate))
-        self._made("openssl", *request, *self._engine(), "-key", self.uri())
+        self.made("openssl", *request, *_ENGINE, "-key", self.key)
         certificate = x509.load_pem_x509_certificate(self.certificate.read_bytes())
-        self.der = certificate.public_bytes(serialization.Encoding.DER)
-
-    @property
-    def identity(self) -> Identity:
-        """For those who only look at the certificate."""
-        return Identity(self.certificate, Path(self.uri()), self.der)
-
-    def uri(self, pin: Path | None = None) -> str:
-        """The key's (RFC 7512)."""
-        return f"pkcs11:token={self._user};object=tls;type=private?pin-source=file:{pin or self._pin}"
+        self.thumbprint = base64url.encode(certificate.fingerprint(hashes.SHA256()))
 
     def curl(self, ca: Identity, address: Address, path: str, *words, certificate=None, key=None) -> Result:
         """curl with the device's key, or with another one, and its certificate, or with another one."""
-        client = ("--cert", str(certificate or self.certificate), "--key", str(key or self.uri()))
+        client = ("--cert", str(certificate or self.certificate), "--key", str(key or self.key))
         url = f"https://localhost:{address.port}{path}"
-        return self._run("curl", "--silent", "--show-error", "--cacert", str(ca.certificate), *client, *words, url)
+        return self.run("curl", "--silent", "--show-error", "--cacert", str(ca.certificate), *client, *words, url)
 
-    def s_client(self, ca: Identity, address: Address, request: str, *words) -> Result:
+    def s_client(self, ca: Identity, address: Address, request: str) -> Result:
         """`openssl s_client` with the device's key; it sends this and shows what comes back."""
         server = ("-connect", f"127.0.0.1:{address.port}", "-servername", "localhost", "-CAfile", str(ca.certificate))
-        client = ("-cert", str(self.certificate), "-key", self.uri(), *self._engine())
-        return self._run("openssl", "s_client", "-quiet", *server, *client, *words, given=request)
-
-    def about_the_key(self) -> str:
-        """What the device says of it."""
-        login = ("--module", _LIBRARY, "--token-label", self._user, "--login", "--pin", _PIN)
-        return self._run("pkcs11-tool", *login, "--list-objects", "--type", "privkey").output
+        client = ("-cert", str(self.certificate), "-key", self.key, *_ENGINE)
+        return self.run("openssl", "s_client", "-quiet", *server, *client, given=request)
 
     def files(self) -> bytes:
         """What a thief of the certificate's folder gets, the device's own storage aside."""
         return b"".join(file.read_bytes() for file in self.certificate.parent.iterdir() if file.is_file())
-
-    @staticmethod
-    def _engine() -> tuple:
-        return "-engine", "pkcs11", "-keyform", "engine"
-
-    def _made(self, *command):
-        result = self._run(*command)
-        assert result.status == 0, f"{command}: {result}"
-
-    def _run(self, *command, given: str = "") -> Result:
-        run = subprocess.run(
-            command, env=self._environment, input=given, capture_output=True, text=True, timeout=_PATIENCE
-        )
-        return Result(run.returncode, run.stdout, run.stderr)
