@@ -17,6 +17,7 @@ use std::fs;
 use std::process::exit;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use auth_bound::jose::{Algorithm, Key, SigningError, SigningKey};
 use auth_bound::outbound::Pkcs11Key;
@@ -259,9 +260,9 @@ fn threads_sign_at_the_same_time() {
     });
 }
 
-/// Forks; the child does `work` and its success is the answer.
+/// Forks; the child does `work` and ends.
 #[allow(unsafe_code, reason = "servers fork")]
-fn in_child(work: impl FnOnce()) -> bool {
+fn fork(work: impl FnOnce()) -> libc::pid_t {
     // SAFETY: the child runs `work` and ends; this process has one thread that does anything, and
     // the other, which waits for it, holds no lock that `work` wants.
     match unsafe { libc::fork() } {
@@ -269,13 +270,21 @@ fn in_child(work: impl FnOnce()) -> bool {
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
             exit(i32::from(done.is_err()));
         }
-        child => {
-            let mut status = -1;
-            // SAFETY: `status` outlives the call.
-            let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
-            waited == child && status == 0
-        }
+        child => child,
     }
+}
+
+/// Whether the child's work was done.
+#[allow(unsafe_code, reason = "servers wait for those they forked")]
+fn done(child: libc::pid_t) -> bool {
+    let mut status = -1;
+    // SAFETY: `status` outlives the call.
+    let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+    waited == child && status == 0
+}
+
+fn in_child(work: impl FnOnce()) -> bool {
+    done(fork(work))
 }
 
 #[test]
@@ -301,6 +310,28 @@ fn a_key_that_was_opened_before_a_fork_signs_after_it() {
         both();
         drop((key, next));
         signs(&again);
+    });
+}
+
+/// SoftHSM hides a token from those who look while another process logs in.
+#[test]
+fn processes_that_begin_together_all_get_at_the_token() {
+    alone("processes_that_begin_together_all_get_at_the_token", |token| {
+        token.generate("EC:prime256v1", "k");
+        let key = open(token, "k");
+        let children: Vec<_> = (0..24)
+            .map(|number| {
+                fork(|| {
+                    signs(&key);
+                    // As a reload does beside them.
+                    if number % 4 == 0 {
+                        signs(&open(token, "k"));
+                    }
+                })
+            })
+            .collect();
+        let done = children.into_iter().filter(|child| done(*child)).count();
+        assert_eq!(done, 24);
     });
 }
 
@@ -374,7 +405,14 @@ fn a_token_that_is_not_there_is_told() {
         let key = open(token, "k");
         fs::rename(token.path("tokens"), token.path("drawer")).unwrap();
         fs::create_dir(token.path("tokens")).unwrap();
+        let begin = Instant::now();
         let gone = key.sign(b"x").unwrap_err().to_string();
         assert!(gone.contains("shows no token to this user"), "{gone}");
+        let (first, begin) = (begin.elapsed(), Instant::now());
+        assert!(key.sign(b"x").is_err());
+        assert!(begin.elapsed() < first / 2, "only the first waits for it to come back");
+        fs::remove_dir(token.path("tokens")).unwrap();
+        fs::rename(token.path("drawer"), token.path("tokens")).unwrap();
+        signs(&key);
     });
 }

@@ -100,6 +100,11 @@ impl Pkcs11Fault {
     pub(super) const fn is_of_the_pin(&self) -> bool {
         matches!(self, Self::PinWrong | Self::PinLocked | Self::LastTry)
     }
+
+    /// Whether it may be another a moment later.
+    pub(super) const fn may_pass(&self) -> bool {
+        matches!(self, Self::NoToken(_) | Self::Call(_))
+    }
 }
 
 impl From<Error> for Pkcs11Fault {

@@ -4,6 +4,8 @@ use std::mem;
 use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use cryptoki::types::RawAuthPin;
 use openssl::pkey::{PKey, Public};
@@ -15,6 +17,10 @@ use super::{Pkcs11Fault, public_half};
 use crate::jose::{Algorithm, HardwareKey, Key, SigningKey};
 use crate::outbound::secret::private_file;
 
+/// How often opening a session is tried, with pauses, before it has failed.
+const TRIES: u32 = 10;
+/// The first pause; each is longer than the one before by as much, and by up to as much again.
+const PAUSE: Duration = Duration::from_millis(20);
 /// Sessions kept open for the next signature. More threads than this may sign at a time; they wait
 /// for a session to be opened.
 const IDLE_SESSIONS: usize = 8;
@@ -33,6 +39,7 @@ pub struct Pkcs11Key {
     public: PKey<Public>,
     library: Arc<Library>,
     sessions: Mutex<Sessions>,
+    opening: Mutex<Opening>,
 }
 
 impl Pkcs11Key {
@@ -51,10 +58,10 @@ impl Pkcs11Key {
         let uri = Pkcs11Uri::parse(uri)?;
         let pin = uri.pin_source.as_deref().map(read_pin).transpose()?;
         let library = Library::at(&uri.module_path)?;
-        let session = KeySession::open(&library, &uri, pin.as_ref())?;
+        let session = opened(&library, &uri, pin.as_ref(), TRIES)?;
         let public = public_half::read(&session)?;
-        let sessions = Mutex::new(Sessions::none());
-        let key = Self { uri, pin, public: public.clone(), library, sessions };
+        let (sessions, opening) = (Mutex::new(Sessions::none()), Mutex::default());
+        let key = Self { uri, pin, public: public.clone(), library, sessions, opening };
         let signing = SigningKey::in_hardware(public, "", algorithm, Arc::new(key))?;
         let name = match key_id {
             Some(name) => name.to_owned(),
@@ -85,22 +92,21 @@ impl Pkcs11Key {
     /// Opens a session. One at a time, so that a wrong PIN is tried but once: a token locks itself
     /// after a few.
     fn fresh(&self) -> Result<KeySession, Pkcs11Fault> {
-        let mut sessions = self.sessions();
-        if let Some(refusal) = &sessions.refusal {
+        let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        if opening.process != process::id() {
+            *opening = Opening { process: process::id(), ..Opening::default() };
+        }
+        if let Some(refusal) = &opening.refusal {
             return Err(Pkcs11Fault::Call(refusal.clone()));
         }
-        let open = || KeySession::open(&self.library, &self.uri, self.pin.as_ref());
-        let opened = match open() {
-            Err(Pkcs11Fault::NotInitialized) => {
-                mem::forget(mem::take(&mut sessions.idle));
-                self.library.revive().and_then(|()| open())
-            }
-            opened => opened,
-        };
+        // Who waits for a device that is gone should not wait for those before as well.
+        let tries = if opening.failing { 1 } else { TRIES };
+        let opened = opened(&self.library, &self.uri, self.pin.as_ref(), tries);
+        opening.failing = opened.is_err();
         if let Err(fault) = &opened
             && fault.is_of_the_pin()
         {
-            sessions.refusal = Some(format!("{fault}; not tried again before the next reload"));
+            opening.refusal = Some(format!("{fault}; not tried again before the next reload"));
         }
         let session = opened?;
         // The token may have been filled anew under the same names.
@@ -109,6 +115,13 @@ impl Pkcs11Key {
         } else {
             Err(Pkcs11Fault::OtherKey)
         }
+    }
+
+    /// Forgets the sessions of a library that somebody else has finalized. They have ended, and to
+    /// close them would close whichever others have their numbers by now.
+    fn forget(&self, session: KeySession) {
+        mem::forget(session);
+        mem::forget(mem::take(&mut self.sessions().idle));
     }
 
     fn sessions(&self) -> MutexGuard<'_, Sessions> {
@@ -122,11 +135,15 @@ impl Pkcs11Key {
 
 impl HardwareKey for Pkcs11Key {
     fn sign(&self, algorithm: Algorithm, input: &[u8]) -> Result<Vec<u8>, String> {
-        if let Some(session) = self.idle()
-            && let Ok(signature) = session.sign(algorithm, input)
-        {
-            self.keep(session);
-            return Ok(signature);
+        if let Some(session) = self.idle() {
+            match session.sign(algorithm, input) {
+                Ok(signature) => {
+                    self.keep(session);
+                    return Ok(signature);
+                }
+                Err(Pkcs11Fault::NotInitialized) => self.forget(session),
+                Err(_) => {}
+            }
         }
         // The first signature of this process, or a session that is lost.
         let signed = self.fresh().and_then(|session| {
@@ -143,13 +160,11 @@ struct Sessions {
     /// The process. Sessions mean nothing in another one.
     process: u32,
     idle: Vec<KeySession>,
-    /// Why no session is opened any more.
-    refusal: Option<String>,
 }
 
 impl Sessions {
     fn none() -> Self {
-        Self { process: process::id(), idle: Vec::new(), refusal: None }
+        Self { process: process::id(), idle: Vec::new() }
     }
 }
 
@@ -160,6 +175,47 @@ impl Drop for Sessions {
             mem::forget(mem::take(&mut self.idle));
         }
     }
+}
+
+/// What one process knows about opening sessions.
+#[derive(Default)]
+struct Opening {
+    /// The process.
+    process: u32,
+    /// The last time it failed.
+    failing: bool,
+    /// Why no session is opened any more.
+    refusal: Option<String>,
+}
+
+/// Opens a session, in up to `tries` tries where a fault may pass. SoftHSM shows no token, or a
+/// broken one, to who looks while another process logs in; and all processes of a server begin
+/// together.
+fn opened(
+    library: &Arc<Library>,
+    uri: &Pkcs11Uri,
+    pin: Option<&RawAuthPin>,
+    tries: u32,
+) -> Result<KeySession, Pkcs11Fault> {
+    for tried in 1..tries {
+        match KeySession::open(library, uri, pin) {
+            Err(Pkcs11Fault::NotInitialized) => library.revive()?,
+            Err(fault) if fault.may_pass() => thread::sleep(pause(tried)),
+            opened => return opened,
+        }
+    }
+    KeySession::open(library, uri, pin)
+}
+
+/// The pause after so many tries, by chance a longer or a shorter one: those who were in each
+/// other's way should not meet again.
+fn pause(tried: u32) -> Duration {
+    let mut chance = [0];
+    // Without chance it is the shortest.
+    let _ = openssl::rand::rand_bytes(&mut chance);
+    let [chance] = chance;
+    let longer = PAUSE.checked_div(255).unwrap_or_default().saturating_mul(chance.into());
+    PAUSE.saturating_mul(tried).saturating_add(longer)
 }
 
 /// Reads the PIN: the file without the end of its line.
