@@ -37,7 +37,9 @@ class Nginx(Server):
             for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         )
         hosts = "".join(self._host(name, host) for name, host in world.hosts.items())
-        return f"""load_module {self.module()};
+        # Workers see no other variables than these.
+        variables = "".join(f"env {name};\n" for name in self.environment)
+        return f"""{variables}load_module {self.module()};
 daemon {self.options.get("daemon", "off")};
 user www-data;
 worker_processes {self.options.get("processes", 2)};

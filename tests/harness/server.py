@@ -28,12 +28,14 @@ class Server:
     reload_signal = signal.SIGHUP
     ready_line = ""  # in the error log, at start and after each reload
 
-    def __init__(self, site: Site, wrapper=(), patience: float = 1, **options):
-        """`wrapper` runs the server under a tool, which may make it slower by `patience`."""
+    def __init__(self, site: Site, wrapper=(), patience: float = 1, environment=None, **options):
+        """`wrapper` runs the server under a tool, which may make it slower by `patience`; its processes
+        see `environment` besides."""
         self.site = site
         self.options = options
         self._wrapper = wrapper
         self._patience = patience
+        self.environment = environment or {}
         self.process = None
         self.configuration = site.folder / "server.conf"
         self.configuration.write_text(self.render())
@@ -69,7 +71,8 @@ class Server:
 
     def check(self) -> subprocess.CompletedProcess:
         """The server's own configuration test."""
-        return subprocess.run(self.check_command(), capture_output=True, text=True)
+        environment = {**os.environ, **self.environment}
+        return subprocess.run(self.check_command(), capture_output=True, text=True, env=environment)
 
     def start(self):
         self.log.path.touch()
@@ -82,7 +85,7 @@ class Server:
                 stderr=console,
                 start_new_session=True,  # prefork ends its whole process group when it stops
                 # A panic is one line; whoever runs the tests may have asked for more.
-                env={**os.environ, "RUST_BACKTRACE": "0"},
+                env={**os.environ, **self.environment, "RUST_BACKTRACE": "0"},
             )
         try:
             self._await(lambda: self._starts() > starts)
