@@ -31,6 +31,9 @@
 //! # }
 //! ```
 //!
+//! `examples/in_process.rs` is a program that issues and verifies access tokens and refresh tokens, with
+//! a table for those who come from the Go library mtls-token.
+//!
 //! The core has no clock, no I/O and no host type: time comes in as an argument, keys through a
 //! [`KeyRing`](jose::KeyRing) that somebody else keeps current.
 
