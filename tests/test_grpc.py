@@ -2,8 +2,10 @@
 mod_proxy_http2 between them. The client's certificate is on the channel, its token on each call."""
 
 import contextlib
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
 
 import grpc
 import pytest
@@ -35,6 +37,7 @@ def location(port: int, path: str, httpd: str = "", nginx: str = "", **words) ->
 
 
 def world(port: int) -> World:
+    issued = "https://as.example jwks-uri {url:clear}/jwks"
     closed = "https://issuer.example jwks-uri http://127.0.0.1:{closed-port}/keys"
     return World.parse(
         {
@@ -45,6 +48,7 @@ def world(port: int) -> World:
                     "httpd": 'CustomLog {folder}/statuses.log "%>s %{BOUND_REFUSAL}e"\nProxyTimeout 3',
                     "nginx": "access_log {folder}/statuses.log statuses; client_max_body_size 100m;",
                 },
+                "clear": {},
                 # Without an issuer; NGINX finds that when it reads the configuration.
                 "bare": {
                     "certificates": "optional_no_ca",
@@ -54,6 +58,7 @@ def world(port: int) -> World:
             },
             "location": [
                 location(port, "/bound.Echo"),
+                location(port, "/bound.Issued", set={"issuer": issued, "key-wait": "5s"}),
                 location(port, "/bound.Admin", require=["bound-scope admin"]),
                 location(port, "/bound.Outage", set={"issuer": closed}),
                 location(port, "/bound.Binding", set={"token-binding-required": "on"}),
@@ -70,17 +75,26 @@ def world(port: int) -> World:
                     httpd="<RequireAny>\nRequire ip 192.0.2.1\nRequire bound-scope admin\n</RequireAny>",
                     nginx="satisfy any; deny all; auth_delay 300ms;",
                 ),
+                {"path": "/token", "protect": False, "served": "token-exchange"},
+                {"path": "/jwks", "protect": False, "served": "sts-jwks"},
             ],
+            "files": {"credentials.secret": "{sha256:iamtheeggman} alice {x5t:alice}\n"},
             "set": {
                 "issuer": "https://issuer.example jwks-file {jwks:main}",
                 "audience": "https://api.example",
                 "export-header": "BOUND_SUB X-User",
+                "sts-issuer": "https://as.example",
+                "sts-signing-key": "{signing-key:p256-sts}",
+                "sts-credentials": "{folder}/credentials.secret",
+                "sts-client": "cli none",
+                "sts-default-client": "cli",
+                "sts-rule": "audience=https://api.example",
             },
             "process": {"jwks-cooldown": "1s"},
             "jwks": {"main": ["p256"]},
             "httpd": "LoadModule proxy_http2_module /usr/lib/apache2/modules/mod_proxy_http2.so\nH2MinWorkers 4\nH2MaxWorkers 4",
             "nginx": "log_format statuses '$status $bound_refusal';",
-            "announced": [r"AB(1003|1057|1102|12\d\d|1401|1404|1501|1901|2002) ", "access forbidden by rule"],
+            "announced": [r"AB(1003|1057|1102|12\d\d|1401|1404|1501|1901|2002|4204) ", "access forbidden by rule"],
         }
     )
 
@@ -118,7 +132,35 @@ def assert_trailers_only(refused: grpc.RpcError) -> dict:
     return metadata
 
 
+def exchange(server, certificate: str) -> dict:
+    """What the token endpoint answers to a client with alice's credential and this certificate."""
+    parameters = {
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token": "iamtheeggman",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:access_token",
+        "audience": "https://api.example",
+    }
+    headers = [("Content-Type", "application/x-www-form-urlencoded")]
+    with Caller(server, certificate).connect() as connection:
+        answer = connection.request("POST", "/token", headers, urlencode(parameters).encode())
+    return json.loads(answer.body)
+
+
 # --- Calls that are let through
+
+
+def test_a_client_exchanges_and_calls(server, echo):
+    """The walk of cert_bound_sts_server's gRPC client: the module issues what the module checks."""
+    obtained = grpc.metadata_call_credentials(Obtained(lambda: exchange(server, "alice")["access_token"]))
+    with EchoClient(server, "alice", obtained, "/bound.Issued") as client:
+        assert client.say() == (b"hello", {SEEN_USER: "alice"})
+        assert list(client.chat(iter([b"a", b"b"]))) == [b"a", b"b"]
+    assert exchange(server, "bob")["error"] == "invalid_request"
+    before = echo.calls
+    with EchoClient(server, "bob", exchange(server, "alice")["access_token"], "/bound.Issued") as client:
+        stolen = refusal(client.say)
+    assert (stolen.code(), stolen.details()) == (grpc.StatusCode.UNAUTHENTICATED, MISMATCH)
+    assert echo.calls == before
 
 
 def test_every_kind_of_call_gets_through(server):
