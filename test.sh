@@ -21,7 +21,7 @@ need_to_run httpd
 need_to_run nginx
 need /usr/lib/python3/dist-packages/pytest python3-pytest "runs the scenarios"
 need /usr/lib/python3/dist-packages/cryptography python3-cryptography "makes the scenarios' tokens"
-need /usr/lib/python3/dist-packages/grpc python3-grpcio "calls through NGINX with gRPC"
+need /usr/lib/python3/dist-packages/grpc python3-grpcio "calls with gRPC"
 need /usr/lib/python3/dist-packages/h2 python3-h2 "speaks HTTP/2 to the servers"
 need /usr/lib/apache2/modules/mod_auth_openidc.so libapache2-mod-auth-openidc "logs in beside the module"
 need /usr/lib/python3/dist-packages/cherrypy python3-cherrypy3 "an application with a session"

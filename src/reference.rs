@@ -188,13 +188,19 @@ fn directives() -> String {
     text
 }
 
+/// How the table's refusals end a gRPC call.
+const GRPC: &str = "A refused gRPC call (`Content-Type: application/grpc`, HTTP/2) ends in gRPC's own terms: the response has \
+    status 200, in the access log, too, no body, and `grpc-status` 16 (UNAUTHENTICATED) instead of 400, 401 and 303, 7 \
+    (PERMISSION_DENIED) instead of 403, 14 (UNAVAILABLE) instead of 503, 13 (INTERNAL) instead of 500. `grpc-message` is what \
+    the client is told; challenges stay. No error page takes its place.\n\n";
+
 fn refusals() -> String {
     let mut text = format!("# Refusals\n\n<!-- {NOTE} -->\n\n");
     let _ = write!(
         text,
         "Why a request is refused, with the number that the error log and `BOUND_REFUSAL` show. Numbers are never \
          reused. A missing token is logged at level info, a client's other faults at warn, the rest at error.\n\n\
-         {REFUSAL_COLUMNS}"
+         {GRPC}{REFUSAL_COLUMNS}"
     );
     for reason in Reason::ALL {
         refusal_row!(text, reason);

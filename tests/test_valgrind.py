@@ -73,6 +73,8 @@ def everything(server):
         assert connection.request("GET", PAGE, caller.headers()).status == 401
     if "h2" in server.protocols:
         assert caller.http2().statuses(PAGE, caller.headers(), 20) == [200] * 20
+        refused = caller.http2().request("POST", PAGE, [("Content-Type", "application/grpc")])
+        assert refused.all("grpc-status") == ["16"]
     with socket.create_connection(("127.0.0.1", caller.address.port)) as plain:
         plain.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         plain.recv(4096)
