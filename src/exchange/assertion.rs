@@ -16,7 +16,7 @@ use crate::token::{Timestamp, verify};
 /// `client_assertion_type` of a JWT (RFC 7523, section 2.2).
 pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// The longest life of an assertion, in seconds: its identifier must be kept as long.
-const MAX_LIFETIME: i64 = 3_600;
+const MAX_LIFETIME: i64 = 600;
 /// The longest `jti`.
 const MAX_ID: usize = 256;
 

@@ -113,7 +113,7 @@ denials! {
     4109 ClientCertificateMismatch "client-certificate-mismatch" Client 401 "invalid_client"
         "the client certificate is not the one of this client", "compare its subject, alternative names or thumbprint with its sts-client", "RFC 8705, section 2";
     4110 ClientAssertionRefused "client-assertion-refused" Client 401 "invalid_client"
-        "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer; exp and jti are required", "RFC 7523, section 3";
+        "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer; exp, at most ten minutes ahead, and jti are required", "RFC 7523, section 3";
     4111 ClientAssertionReplayed "client-assertion-replayed" Client 401 "invalid_client"
         "the client assertion was used before", "the client must make a new one for each request; otherwise it was captured", "RFC 7523, section 3";
     4112 ClientIdMismatch "client-id-mismatch" Client 401 "invalid_client"
@@ -250,7 +250,9 @@ impl Denial {
     pub fn description(&self) -> String {
         match &self.cause {
             Some(cause) if self.reason.fault() == Fault::Client => {
-                format!("{}: {}", self.reason.sentence(), cause.reason().sentence())
+                // Whatever token it is, it is the one that the sentence before names.
+                let because = cause.reason().sentence().replacen("the access token", "it", 1);
+                format!("{}: {}", self.reason.sentence(), because.replacen("it's", "its", 1))
             }
             Some(_) | None => self.reason.sentence().to_owned(),
         }
@@ -426,7 +428,7 @@ mod tests {
         let of = |reason: Reason| Denial::caused(DenialReason::SubjectTokenRefused, reason.into());
         let expired = of(Reason::TokenExpired);
         assert_eq!((expired.reason(), expired.status()), (DenialReason::SubjectTokenRefused, 400));
-        assert!(expired.description().ends_with("not accepted: the access token has expired"));
+        assert!(expired.description().ends_with("not accepted: it has expired"));
         assert!(expired.to_string().contains("AB4201") && expired.to_string().contains("AB1113"));
         assert_eq!(of(Reason::PolicyIncomplete).reason(), DenialReason::PolicyIncomplete);
         assert_eq!(of(Reason::KeysUnavailable).status(), 503);

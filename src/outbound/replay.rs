@@ -2,7 +2,8 @@
 //!
 //! A file without a name, inherited over a fork, which also outlives a reload. A lock makes looking
 //! up and keeping one operation. An identifier has its place in a bucket that its hash names, so
-//! that the cost does not grow with how many there are.
+//! that the cost does not grow with how many there are. The hash has a random key, which the file
+//! begins with: nobody can choose identifiers that fill the bucket of another's.
 
 #![allow(clippy::disallowed_types, reason = "this module does the I/O")]
 
@@ -11,6 +12,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 
+use openssl::sha::Sha256;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use crate::exchange::{ReplayId, ReplayStore, ReplayStoreUnavailable, Use};
@@ -21,6 +23,8 @@ const ENTRY: usize = 40;
 /// Entries of a bucket.
 const ENTRIES: usize = 64;
 const BUCKET: usize = ENTRY * ENTRIES;
+/// The key in front of the buckets.
+const KEY: usize = 32;
 /// Buckets: room for 262,144 identifiers, ten megabytes if all of it is used.
 const BUCKETS: u64 = 4_096;
 
@@ -40,8 +44,19 @@ impl SharedReplayStore {
         Self { file, turn: Mutex::new(()) }
     }
 
+    /// The key, made by whoever needs it first. Whoever asks has the file's lock.
+    fn key(&self) -> io::Result<[u8; KEY]> {
+        let mut key = [0; KEY];
+        read_as_far_as_it_goes(&self.file, &mut key, 0)?;
+        if key == [0; KEY] {
+            openssl::rand::rand_bytes(&mut key)?;
+            self.file.write_all_at(&key, 0)?;
+        }
+        Ok(key)
+    }
+
     fn look_up(&self, id: &ReplayId, until: Timestamp, now: Timestamp) -> io::Result<Option<Use>> {
-        let offset = bucket_of(id).saturating_mul(u64::try_from(BUCKET).unwrap_or(u64::MAX));
+        let offset = offset_of(bucket_of(&self.key()?, id));
         let mut bucket = [0; BUCKET];
         read_as_far_as_it_goes(&self.file, &mut bucket, offset)?;
         let mut free = None;
@@ -82,10 +97,19 @@ impl ReplayStore for SharedReplayStore {
     }
 }
 
-/// The bucket of an identifier, which is a hash already.
-fn bucket_of(id: &ReplayId) -> u64 {
-    let first = id.bytes().first_chunk::<8>().copied().unwrap_or_default();
+/// The bucket of an identifier.
+fn bucket_of(key: &[u8; KEY], id: &ReplayId) -> u64 {
+    let mut hash = Sha256::new();
+    hash.update(key);
+    hash.update(id.bytes());
+    let first = hash.finish().first_chunk::<8>().copied().unwrap_or_default();
     u64::from_be_bytes(first).checked_rem(BUCKETS).unwrap_or_default()
+}
+
+/// Where a bucket begins.
+fn offset_of(bucket: u64) -> u64 {
+    let size = |bytes| u64::try_from(bytes).unwrap_or(u64::MAX);
+    bucket.saturating_mul(size(BUCKET)).saturating_add(size(KEY))
 }
 
 /// Reads into `bytes`; what is behind the file's end is zero.
@@ -133,8 +157,10 @@ mod tests {
         let store = store("full");
         let mut ids = (0..).map(|number| ReplayId::new("x", &format!("{number}")));
         let first = ids.next().unwrap();
-        let mates: Vec<_> =
-            ids.filter(|id| bucket_of(id) == bucket_of(&first)).take(ENTRIES).collect();
+        let key = store.key().unwrap();
+        assert_eq!(store.key().unwrap(), key);
+        let bucket = bucket_of(&key, &first);
+        let mates: Vec<_> = ids.filter(|id| bucket_of(&key, id) == bucket).take(ENTRIES).collect();
         let (last, others) = mates.split_last().unwrap();
         assert_eq!(store.check_and_insert(&first, 100, 50), Ok(Use::First));
         for id in others {
