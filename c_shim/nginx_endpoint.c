@@ -197,7 +197,11 @@ ngx_int_t ab_serve_endpoint(ngx_http_request_t *r)
     call.truncated = place->endpoint == AB_TOKEN_EXCHANGE && r->headers_in.content_length_n > (off_t)limit;
     if (place->endpoint == AB_TOKEN_EXCHANGE && !call.truncated)
         return begin_reading(r, limit);
-    r->expect_tested = 1; /* nobody wants the body */
+    r->expect_tested = 1; /* nobody wants the body; whether it comes all the same, only the client knows */
+    if (call.truncated) {
+        r->keepalive = 0;
+        r->lingering_close = 1;
+    }
     if (ngx_http_discard_request_body(r) != NGX_OK)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     return answer(r, &call);

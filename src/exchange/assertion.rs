@@ -79,7 +79,7 @@ impl AssertionPolicy {
         let leeway = policy.settings().leeway.seconds();
         let expires = verified.lifetime().expires().unwrap_or(i64::MAX);
         if expires > now.saturating_add(MAX_LIFETIME).saturating_add(leeway) {
-            return Err(refused("exp is more than an hour ahead").into());
+            return Err(refused("exp is more than ten minutes ahead").into());
         }
         Ok(SingleUse { id: ReplayId::new(id, identifier), until: expires.saturating_add(leeway) })
     }
