@@ -118,24 +118,29 @@ typedef struct {
     ngx_uint_t truncated;
 } reading;
 
-/* Takes what has come, and gives NGINX its buffers back. */
-static void take(ngx_http_request_t *r, reading *body)
+/* Takes what has come, and gives NGINX its buffers back. Another module, or a delay in front of us, may
+ * have had NGINX read it into a file all the same. */
+static ngx_int_t take(ngx_http_request_t *r, reading *body)
 {
     ngx_chain_t *link = r->request_body ? r->request_body->bufs : NULL;
 
     for (; link; link = link->next) {
         ngx_buf_t *part = link->buf;
-        size_t size = (size_t)(part->last - part->pos);
+        size_t size = (size_t)ngx_buf_size(part);
         if (size > body->limit - body->size) {
             body->truncated = 1;
-            return;
+            return NGX_OK;
         }
-        ngx_memcpy(body->data + body->size, part->pos, size);
+        if (ngx_buf_in_memory(part))
+            ngx_memcpy(body->data + body->size, part->pos, size);
+        else if (size && ngx_read_file(part->file, body->data + body->size, size, part->file_pos) != (ssize_t)size)
+            return NGX_ERROR;
         body->size += size;
         part->pos = part->last;
     }
     if (r->request_body)
         r->request_body->bufs = NULL;
+    return NGX_OK;
 }
 
 static void finish(ngx_http_request_t *r, const reading *body)
@@ -155,7 +160,10 @@ static void read_body(ngx_http_request_t *r)
     reading *body = ngx_http_get_module_ctx(r, ngx_http_auth_bound_module);
 
     for (;;) {
-        take(r, body);
+        if (take(r, body) != NGX_OK) {
+            ngx_http_finalize_request(r, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
         if (!r->reading_body || body->truncated)
             return finish(r, body);
         ngx_int_t status = ngx_http_read_unbuffered_request_body(r);
@@ -180,6 +188,7 @@ static ngx_int_t begin_reading(ngx_http_request_t *r, size_t limit)
     body->limit = size;
     ngx_http_set_ctx(r, body, ngx_http_auth_bound_module);
     r->request_body_no_buffering = 1;
+    r->request_body_in_file_only = 0;
     ngx_int_t status = ngx_http_read_client_request_body(r, read_body);
     return status >= NGX_HTTP_SPECIAL_RESPONSE ? status : NGX_DONE;
 }
@@ -202,7 +211,6 @@ ngx_int_t ab_serve_endpoint(ngx_http_request_t *r)
         r->keepalive = 0;
         r->lingering_close = 1;
     }
-    if (ngx_http_discard_request_body(r) != NGX_OK)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return answer(r, &call);
+    ngx_int_t status = ngx_http_discard_request_body(r);
+    return status == NGX_OK ? answer(r, &call) : status;
 }

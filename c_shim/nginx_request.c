@@ -347,14 +347,15 @@ ngx_int_t ab_respond(ngx_http_request_t *r, ngx_uint_t status, ab_text type, ab_
     ngx_buf_t *buffer = ngx_calloc_buf(r->pool);
     ngx_chain_t out = {buffer, NULL};
 
-    if (!buffer || ngx_http_discard_request_body(r) != NGX_OK)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    ngx_int_t sent = ngx_http_discard_request_body(r);
+    if (!buffer || sent != NGX_OK)
+        return buffer ? sent : NGX_HTTP_INTERNAL_SERVER_ERROR;
     r->headers_out.status = status;
     r->headers_out.content_type = (ngx_str_t){type.size, (u_char *)type.data};
     r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_type_lowcase = NULL;
     r->headers_out.content_length_n = (off_t)body.size;
-    ngx_int_t sent = ngx_http_send_header(r);
+    sent = ngx_http_send_header(r);
     if (sent == NGX_ERROR || sent > NGX_OK || r->header_only)
         return sent;
     buffer->pos = (u_char *)body.data;

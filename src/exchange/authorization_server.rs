@@ -237,6 +237,10 @@ impl AuthorizationServer {
         let token = required(parameters.refresh_token.as_ref(), "refresh_token")?;
         let possessions = &request.possessions;
         let redeemed = self.refresh.redeem(token, client.id(), possessions, now)?;
+        if !self.subjects.know(&redeemed.party) {
+            let detail = "its subject is no longer accepted";
+            return Err(Denial::with_detail(DenialReason::RefreshTokenRefused, detail).into());
+        }
         let nothing_asked = parameters.audience.is_empty() && parameters.resource.is_empty();
         let audiences = if nothing_asked { &redeemed.audiences } else { &parameters.audience };
         let asked = Asked {
@@ -342,7 +346,9 @@ fn presented_type(value: Option<&String>, name: &'static str) -> Result<TokenTyp
 }
 
 fn unsupported_type(name: &str, urn: &str) -> Denial {
-    Denial::with_detail(DenialReason::TokenTypeUnsupported, format_args!("{name} is {}", told(urn)))
+    // What is none may be the token itself.
+    let told = if urn.starts_with("urn:") { told(urn) } else { format!("{} bytes", urn.len()) };
+    Denial::with_detail(DenialReason::TokenTypeUnsupported, format_args!("{name} is {told}"))
 }
 
 /// RFC 8693, section 2.1: `actor_token_type` is "REQUIRED when the actor_token parameter is

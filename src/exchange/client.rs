@@ -187,9 +187,14 @@ impl Clients {
         if named.is_some_and(|named| named != id) {
             return Err(DenialReason::ClientIdMismatch.into());
         }
-        self.by_id
-            .get(&id)
-            .ok_or_else(|| Denial::with_detail(DenialReason::ClientUnknown, told(&id)))
+        self.by_id.get(&id).ok_or_else(|| {
+            // A client that has its two credentials the wrong way round tells its secret.
+            let detail = match presented {
+                Presented::Basic { .. } => format!("{} characters", id.chars().count()),
+                Presented::Nothing | Presented::Post(_) | Presented::Assertion(_) => told(&id),
+            };
+            Denial::with_detail(DenialReason::ClientUnknown, detail)
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Opaque subject credentials: a file of hashes with the subject of each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use super::credential_hash::CredentialHash;
@@ -19,6 +19,7 @@ pub struct CredentialFile {
     // Looked up by a keyed hash of a hash, then compared in constant time: how long a lookup
     // takes says nothing of the credentials, and does not grow with their number.
     entries: HashMap<CredentialHash, Credential>,
+    subjects: HashSet<String>,
 }
 
 /// What is known of an opaque credential.
@@ -60,6 +61,7 @@ impl CredentialFile {
             }
             let error = |fault| CredentialFileError { line: index.saturating_add(1), fault };
             let (hash, credential) = entry(text).map_err(error)?;
+            file.subjects.insert(credential.subject.clone());
             if file.entries.insert(hash, credential).is_some() {
                 return Err(error("the credential of a line above"));
             }
@@ -71,6 +73,12 @@ impl CredentialFile {
     #[must_use]
     pub fn find(&self, secret: &str) -> Option<&Credential> {
         self.entries.get(&CredentialHash::of(secret.as_bytes()))
+    }
+
+    /// Whether there is a credential of `subject`.
+    #[must_use]
+    pub fn has_subject(&self, subject: &str) -> bool {
+        self.subjects.contains(subject)
     }
 
     /// How many credentials there are.

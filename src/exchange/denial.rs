@@ -94,6 +94,8 @@ denials! {
         "a token type is not supported", "compare the type of a subject or actor token with sts-subject-types; access_token, jwt and refresh_token are issued", "RFC 8693, section 2.2.2";
     4013 DocumentMethodNotAllowed "document-method-not-allowed" Client 405 "invalid_request"
         "this document is asked for with GET", "the client must use GET or HEAD", "RFC 8414, section 3.1";
+    4014 TlsMissing "tls-missing" Client 400 "invalid_request"
+        "the token endpoint is asked over TLS", "the connection to this server has no TLS: credentials came in the clear", "RFC 6749, section 3.2";
     4101 ClientUnknown "client-unknown" Client 401 "invalid_client"
         "client authentication failed", "no sts-client has this client_id", "RFC 6749, section 5.2";
     4102 ClientAuthenticationMissing "client-authentication-missing" Client 401 "invalid_client"

@@ -78,6 +78,12 @@ impl Asked<'_> {
             let detail = format_args!("client {}, subject {}", self.client_id, self.party.subject);
             return Err(Denial::with_detail(DenialReason::RuleMissing, detail));
         }
+        // A refresh token ends with the rules that gave it.
+        let lasting = |rule: &&Rule| self.within.is_none() || rule.refresh.is_some();
+        let applying: Vec<_> = applying.into_iter().filter(lasting).collect();
+        if applying.is_empty() {
+            return Err(DenialReason::RefreshNotAllowed.into());
+        }
         let allowing = applying.into_iter().filter(|rule| rule.allows_actor(self.acting()));
         let allowing: Vec<_> = allowing.collect();
         if allowing.is_empty() {

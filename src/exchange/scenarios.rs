@@ -281,17 +281,24 @@ fn refresh_tokens_stay_narrow_bound_and_their_clients() {
     assert_eq!(denial.cause().unwrap().reason(), Reason::TypeNotAccepted);
     // The former key's refresh tokens are good as long as it is published.
     let next = Arc::new(SigningKey::generate(Algorithm::ES256, "next").unwrap());
-    let rotated = |server: AuthorizationServer| {
+    let rule = Rule::new(&[Target::new(API)], 60).scopes(&["r"]).any_actor();
+    let rule = rule.refresh(RefreshTerms::new(600));
+    let rotated = |server: AuthorizationServer, subjects: SubjectTokens| {
         server
             .client(Client::new("public", Authentication::None))
-            .rule(Rule::new(&[Target::new(API)], 60).scopes(&["r"]).any_actor())
+            .subject_tokens(subjects)
+            .rule(rule.clone())
     };
     let fresh = AuthorizationServer::new(ISSUER, ENDPOINT, next).unwrap();
-    let kept = rotated(fresh.clone().publish(AS_KEY.public_jwk().unwrap()).unwrap());
+    let publishing = || fresh.clone().publish(AS_KEY.public_jwk().unwrap()).unwrap();
     let body = format!("grant_type=refresh_token&client_id=public&refresh_token={refresh}");
-    assert!(decide(&kept, &request(&body)).is_ok());
-    let denial = decide(&rotated(fresh), &request(&body)).unwrap_err();
-    assert_eq!(denial.reason(), DenialReason::RefreshTokenRefused);
+    assert!(decide(&rotated(publishing(), subjects()), &request(&body)).is_ok());
+    // Without the key, and without what the subject was known by.
+    let others = SubjectTokens::new().credentials(Arc::default());
+    for server in [rotated(fresh.clone(), subjects()), rotated(publishing(), others)] {
+        let denial = decide(&server, &request(&body)).unwrap_err();
+        assert_eq!(denial.reason(), DenialReason::RefreshTokenRefused);
+    }
 }
 
 #[test]
@@ -314,8 +321,13 @@ fn a_refresh_token_won_by_delegation_stays_under_the_rules_about_actors() {
     let body = format!("grant_type=refresh_token&client_id=public&refresh_token={refresh}");
     let issued = issue(&server, &body);
     assert_eq!((issued.expires_in(), &claims(issued.token())["act"]["sub"]), (10, &json!("admin")));
-    let denial = decide(&with(vec![direct()]), &request(&body)).unwrap_err();
-    assert_eq!(denial.reason(), DenialReason::DelegationNotAllowed);
+    for (rule, reason) in [
+        (direct().refresh(RefreshTerms::new(600)), DenialReason::DelegationNotAllowed),
+        (direct().any_actor(), DenialReason::RefreshNotAllowed),
+    ] {
+        let denial = decide(&with(vec![rule]), &request(&body)).unwrap_err();
+        assert_eq!(denial.reason(), reason);
+    }
 }
 
 #[test]
@@ -518,6 +530,8 @@ fn every_refusal_is_reached() {
     );
     expect(DenialReason::RefreshTokenMismatch, &request(&body), &server);
     let elsewhere = [
+        // For whoever has the connection.
+        DenialReason::TlsMissing,
         // documents_may_be_kept_and_are_asked_for_with_get
         DenialReason::DocumentMethodNotAllowed,
         // an_assertion_is_used_up_once_and_only_by_a_granted_request

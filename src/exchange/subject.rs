@@ -48,6 +48,15 @@ impl SubjectTokens {
         self
     }
 
+    /// Whether tokens about the party of a refresh token would still be accepted: from its issuer, or
+    /// as a credential.
+    pub(super) fn know(&self, party: &Party) -> bool {
+        match &party.issuer {
+            Some(issuer) => self.policies.iter().any(|(_, policy)| policy.issuer(issuer).is_some()),
+            None => self.credentials.as_ref().is_some_and(|file| file.has_subject(&party.subject)),
+        }
+    }
+
     /// Verifies a token, and that the caller may use it: one that is bound must be proved.
     pub(super) fn verify(
         &self,
@@ -194,7 +203,10 @@ impl Party {
             (None, "sub" | "client_id") => value == client_id,
             (None, _) => false,
         };
-        if !permitted.is_empty() && permitted.iter().all(holds) {
+        // A name is one only together with who gave it: without "iss" the same issuer is meant.
+        let same_issuer =
+            |actor: &Self| permitted.contains_key("iss") || actor.issuer == self.issuer;
+        if !permitted.is_empty() && permitted.iter().all(holds) && actor.is_none_or(same_issuer) {
             return Ok(());
         }
         let who = actor.map_or(client_id, |actor| actor.subject.as_str());

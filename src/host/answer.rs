@@ -226,6 +226,9 @@ impl Place {
         let realm =
             call.realm.filter(|realm| !realm.is_empty()).unwrap_or_else(|| self.service.issuer());
         let realm = realm.to_owned();
+        if call.client.is_none() {
+            return self.deny(&DenialReason::TlsMissing.into(), &realm, None).into();
+        }
         match self.decide(&request, clock) {
             Ok(grant) if self.service.signs_in_hardware() => {
                 Answer { stage: Stage::Signing(Box::new(Signing { place: self, realm, grant })) }
