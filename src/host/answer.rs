@@ -268,6 +268,8 @@ impl Place {
 
     fn deny(&self, denial: &Denial, realm: &str, retry_after: Option<u64>) -> Answered {
         let style = self.service.body_style();
+        // Every 503 says when to come again.
+        let retry_after = Some(retry_after.unwrap_or(1));
         Answered::denied(denial, &exchange::Answer { style, realm, retry_after })
     }
 }
@@ -300,7 +302,7 @@ impl Waiting {
                     }
                 }
             };
-            return place.deny(&denial, &realm, Some(unavailable.unwrap_or(1))).into();
+            return place.deny(&denial, &realm, unavailable).into();
         }
     }
 }
