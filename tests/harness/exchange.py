@@ -104,6 +104,8 @@ class Http2:
             left.discard(event.stream_id)
         elif isinstance(event, h2.events.PingAckReceived):
             left.discard(_PING)
+        elif isinstance(event, h2.events.StreamReset) and event.stream_id not in left and not event.error_code:
+            pass  # RFC 9113, section 8.1: the answer is whole, and the rest of the body not wanted
         elif isinstance(event, (h2.events.StreamReset, h2.events.ConnectionTerminated)):
             raise ConnectionError(f"the server broke off: {event}")
 

@@ -75,7 +75,7 @@ class _Maker:
         encode = {"form": _form, "json": json.dumps}[asked.encoding]
         body = encode(values) if asked.body is None else self._value(asked.body)
         types = [_MEDIA_TYPES[asked.encoding]] if asked.content_type is None else asked.content_type
-        headers = [("Content-Type", value) for value in types]
+        headers = [("Content-Type", self._value(value)) for value in types]
         headers += [("Authorization", self._value(value)) for value in asked.authorization]
         headers += [(name, self._value(value)) for name, value in asked.headers]
         return Made(

@@ -139,9 +139,10 @@ class TokenVisit:
         row, known = self._row, {}
         if row.before:
             known = self._tokens_of_before(row.before)
+        made = make(row.asked, self._mint, known)
         for _ in range(row.times - 1):
-            self._send(make(row.asked, self._mint, known))
-        self._take(make(row.asked, self._mint, known))
+            self._send(made)
+        self._take(made)
 
     def _tokens_of_before(self, asked: Asked) -> dict:
         made = make(asked, self._mint)

@@ -1,0 +1,222 @@
+"""A token endpoint whose keys and credentials change, and one that cannot get others' keys."""
+
+import dataclasses
+import json
+import re
+import time
+
+import pytest
+
+from harness.caller import Caller
+from harness.issued import thumbprint
+from harness.keyserver import delayed, document
+from harness.load import Load
+from harness.servers import serving
+from harness.token_caller import (
+    CAROL,
+    WORLD,
+    connect,
+    context_of,
+    error,
+    of_issuer,
+    outages,
+    sound,
+    unavailable,
+)
+from harness.token_visit import exchange, issued, published, send
+from harness.waiting import eventually, in_parallel
+from harness.world import World
+
+# --- Keys and credentials that change
+
+
+def reload(server):
+    """Until nobody is left who goes by the configuration of before."""
+    before = set(server.workers())
+    server.reload()
+    eventually(lambda: not before & set(server.workers()))
+
+
+def reconfigured(server, **words):
+    """The server with other words for all its hosts, after a reload."""
+    site = server.site
+    changes = {name.replace("_", "-"): value for name, value in words.items()}
+    site.world = dataclasses.replace(site.world, set=site.world.set | changes)
+    server.configuration.write_text(server.render())
+    reload(server)
+
+
+def refreshed(server, token: str):
+    words = {"grant_type": "refresh_token", "refresh_token": token}
+    return exchange(server, parameters=words, without=["subject_token", "subject_token_type", "audience"])
+
+
+NOW, NEXT = "{signing-key:p256-now} kid=now", "{signing-key:rsa-next} kid=next"
+
+
+def test_a_new_signing_key_leaves_what_was_issued_good(around, kind):
+    world = World.read(WORLD)
+    world = dataclasses.replace(world, process=world.process | {"jwks-refresh": "1s"})
+    with serving(kind, world, around) as server:
+        api = Caller(server)
+        old = json.loads(exchange(server).body)
+        assert api.get("/api", old["access_token"]).status == 200
+
+        reconfigured(server, sts_signing_key=[NEXT, NOW])  # "before" is gone
+        assert [key["kid"] for key in published(server)["keys"]] == ["next", "now"]
+        token = issued(server, refreshed(server, old["refresh_token"]))
+        assert (token.header["alg"], token.header["kid"], token.claims["sub"]) == ("RS256", "next", "alice")
+        new = json.loads(exchange(server).body)
+        assert api.get("/api", old["access_token"]).status == 200
+        eventually(lambda: api.get("/api", new["access_token"]).status == 200)
+
+        server.log.announce("AB1108 key-unknown")
+        reconfigured(server, sts_signing_key=[NEXT])
+        assert error(refreshed(server, old["refresh_token"])) == (400, "invalid_grant")
+        assert server.log.await_line("AB4401 refresh-token-refused.*AB1108")
+        assert refreshed(server, new["refresh_token"]).status == 200
+        eventually(lambda: api.get("/api", old["access_token"]).status == 401)
+        assert api.get("/api", new["access_token"]).status == 200
+
+
+def test_a_key_file_that_is_replaced_in_place(around, kind):
+    """Without kid= the name is the key's thumbprint, so that another key has another name."""
+    world = World.read(WORLD)
+    world = dataclasses.replace(world, set=world.set | {"sts-signing-key": "{signing-key:p256-in-place}"})
+    with serving(kind, world, around) as server:
+        jwk = lambda: published(server)["keys"][0]
+        first = jwk()
+        assert first["kid"] == thumbprint(first) == issued(server, exchange(server)).header["kid"]
+        server.site.write_file("p256-in-place.pem.secret", around.keys.pem("ed25519-in-place"))
+        assert jwk() == first  # until the reload
+        reload(server)
+        second = jwk()
+        assert second["kid"] == thumbprint(second) == issued(server, exchange(server)).header["kid"]
+        assert (first["kty"], second["kty"]) == ("EC", "OKP")
+
+
+def test_credentials_are_read_again_by_a_reload(around, kind):
+    with serving(kind, World.read(WORLD), around) as server:
+        server.log.announce("AB4201 subject-token-refused")
+        daves = {"subject_token": "daves-credential"}
+        assert exchange(server).status == 200
+        assert error(exchange(server, parameters=daves)) == (400, "invalid_request")
+        lines = server.site.fill("{sha256:daves-credential} carol\n")
+        server.site.write_file("credentials.secret", lines)
+        reload(server)
+        assert issued(server, exchange(server, parameters=daves)).claims["sub"] == "carol"
+        assert error(exchange(server)) == (400, "invalid_request")  # alice is in no line any more
+
+
+NOT_UNDERSTOOD = {
+    "nonsense": "nonsense",
+    "a hash alone": "{sha256:a-credential}",
+    "a thumbprint that is none": "{sha256:a-credential} a b",
+    "one credential twice": "{sha256:a-credential} a\n{sha256:a-credential} b",
+}
+
+
+@pytest.mark.parametrize("content", NOT_UNDERSTOOD.values(), ids=NOT_UNDERSTOOD)
+def test_credentials_that_are_not_understood(around, kind, content):
+    """The configuration test finds it and names the line, and nothing of what stands there."""
+    with serving(kind, World.read(WORLD), around) as server:
+        server.site.write_file("credentials.secret", server.site.fill(f"# a comment\n{content}\n"))
+        checked = server.check()
+        told = checked.stdout + checked.stderr
+        assert checked.returncode != 0 and re.search(r"line [23]", told), told
+        assert server.site.fill("{sha256:a-credential}") not in told and "nonsense" not in told
+
+
+def test_under_load_a_reload_fails_no_request(around, kind):
+    with serving(kind, World.read(WORLD), around) as server:
+        made = sound(server)
+
+        def once(request):
+            answer = request(made.method, made.path, made.headers, made.body)
+            assert json.loads(answer.body)["expires_in"] == 300, answer
+            return answer
+
+        with Load(server.site.addresses["open"], context_of(server), once) as load:
+            for _ in range(5):
+                server.reload()
+                time.sleep(0.1)
+        assert not load.failures
+        assert load.statuses[200] > 20
+
+
+# --- Key servers that fail
+
+
+def test_a_key_server_that_is_silent(around, kind):
+    """Who waits for it is told to come again; who does not is answered meanwhile."""
+    processes = {"processes": 1} if kind.name == "nginx" else {}
+    with serving(kind, outages(silent={"silence": 30}), around, **processes) as server:
+        server.log.announce("AB4901 exchange-keys-unavailable")
+        with in_parallel(lambda: exchange(server, **of_issuer("silent")), 3) as answers:
+            time.sleep(0.1)
+            began = time.monotonic()
+            for _ in range(5):
+                assert exchange(server).status == 200
+                assert Caller(server).get("/api", claims={"iss": "https://unknown.example"}).status == 401
+            assert time.monotonic() - began < 0.9  # they are still waiting
+            server.log.announce("AB1107 issuer-not-trusted")
+        for answer in answers:
+            unavailable(answer)
+        assert [line.level for line in server.log.lines() if "AB4901" in line.text] == ["error"] * 3
+
+
+def test_clients_that_leave_while_they_wait_for_keys(around, kind):
+    with serving(kind, outages(silent={"silence": 30}), around) as server:
+        server.log.announce("AB4901 exchange-keys-unavailable")
+        waiting = sound(server, **of_issuer("silent"))
+        for _ in range(8):
+            with connect(server) as connection:
+                connection.send(waiting.method, waiting.path, waiting.headers, waiting.body)
+                time.sleep(0.05)
+        time.sleep(1.2)  # past key-wait
+        workers = set(server.workers())
+        assert {exchange(server).status for _ in range(5)} == {200}
+        assert workers <= set(server.workers())
+
+
+def test_who_waits_for_keys_survives_a_reload(around, kind):
+    with serving(kind, outages(slow={"status": 404}), around) as server:
+        keys = document(around.keys.jwks("p256"))
+        server.site.key_server.serve("/slow", delayed(0.7, keys))
+        time.sleep(1.1)  # past jwks-cooldown
+        with in_parallel(lambda: exchange(server, **of_issuer("slow")), 3) as answers:
+            time.sleep(0.2)
+            server.reload()
+        assert [issued(server, answer).claims["sub"] for answer in answers] == ["ann"] * 3
+
+
+def test_a_key_server_that_comes_back(around, kind):
+    with serving(kind, outages(failing={"status": 500}), around) as server:
+        server.log.announce("AB4901 exchange-keys-unavailable")
+        unavailable(exchange(server, **of_issuer("failing")))
+        server.site.key_server.serve("/failing", document(around.keys.jwks("p256")))
+        eventually(lambda: exchange(server, **of_issuer("failing", sub="ann")).status == 200)
+
+
+def test_a_client_whose_keys_are_not_available(around, kind):
+    """The assertion is not used up by a request that could not be decided."""
+    with serving(kind, outages(), around) as server:
+        server.log.announce("AB4901 exchange-keys-unavailable|AB4111 client-assertion-replayed")
+        words = {"assertion": {"claims": {"iss": "remote", "sub": "remote"}}, "parameters": CAROL}
+        made = sound(server, **words)
+        unavailable(send(server, made))
+        server.site.key_server.serve("/client", document(around.keys.jwks("p256-client")))
+        eventually(lambda: send(server, sound(server, **words)).status == 200)
+        statuses = [send(server, made).status for _ in range(3)]
+        assert sorted(statuses) == [200, 400, 400] or 503 in statuses
+
+
+def test_a_key_that_is_not_published(around, kind):
+    """A kid that nobody knows makes the server look again, and then it is refused."""
+    with serving(kind, outages(good={"jwks": "main"}), around) as server:
+        server.log.announce("AB4201 subject-token-refused")
+        assert exchange(server, **of_issuer("good")).status == 200
+        asked = of_issuer("good")
+        asked["subject"]["key"] = "p256-unpublished"
+        assert error(exchange(server, **asked)) == (400, "invalid_request")
+        assert server.log.await_line("AB4201 .*AB1108")
