@@ -14,9 +14,9 @@ COOKIE = "c00kie-value-that-must-stay-out-of-logs"
 # to answer for; these lines are passed over, and no others.
 THEIR_OWN = {
     "httpd": lambda line: (line.module, line.level) in {("http", "trace"), ("http2", "trace")}
-    and re.search(r"(?i)( {3}|add_header: ')(authorization|cookie): ", line.text),
+    and re.search(r"(?i)( {3}|add_header: ')(authorization|cookie|content-type): ", line.text),
     "nginx": lambda line: line.level == "debug"
-    and re.search(r'(?i)http2? (header|table add): "(authorization|cookie): ', line.text)
+    and re.search(r'(?i)http2? (header|table add): "(authorization|cookie|content-type): ', line.text)
     or line.level == "info"
     and re.search(r'(?i)client sent duplicate header line: "authorization: ', line.text),
 }
