@@ -8,9 +8,11 @@ import time
 
 import pytest
 
+from harness import base64url
 from harness.caller import Caller
 from harness.client import Connection, Truncated, tls_context
 from harness.forgery import forged
+from harness.token_request import Asked, make
 from harness.waiting import eventually
 
 TLS_1_2, TLS_1_3 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -125,3 +127,51 @@ def test_a_forged_certificate_in_the_handshake(server, kind, host, version):
             connection.request("GET", "/bound", thief.headers())
     assert thief.backend.requests == before and not thief.logged()
     assert Caller(server, host=host, version=version).get("/bound").status == 200
+
+
+# What a thief asks for: what is good with alice's certificate only, what will be bound to whatever
+# certificate there is, and what is issued to whoever has it.
+WANTED = [
+    {"subject_token": "iamtheeggman"},
+    {"subject_token": "carols-credential"},
+    {"subject_token": "carols-credential", "client_id": "self"},
+]
+
+
+@VERSIONS
+@pytest.mark.parametrize("parameters", WANTED, ids=["the credential", "the binding", "the client"])
+def test_a_forged_certificate_gets_no_token(server, httpd_kind, parameters, version):
+    """With the body already on its way when the server asks for the certificate."""
+    server.log.announce("AB4(107|203|307) ")
+    thief, before = Thief(server, "asking", version), len(server.log.matching("AB4000"))
+    made = make(Asked(at="/token/asking", parameters=parameters), server.site.mint)
+    try:
+        with thief.connect() as connection:
+            answer = connection.request(made.method, made.path, made.headers, made.body)
+            assert answer.status in (400, 403) and b"eyJ" not in answer.body
+    except BROKEN:
+        pass  # the handshake failed
+    time.sleep(0.1)
+    assert len(server.log.matching("AB4000")) == before
+
+
+@VERSIONS
+def test_a_forged_certificate_in_the_handshake_gets_no_token(server, kind, version):
+    thief, before = Thief(server, "open", version), len(server.log.matching("AB4000"))
+    made = make(Asked(), server.site.mint)
+    with pytest.raises(BROKEN):
+        with Connection(thief.address, thief.context) as connection:
+            connection.request(made.method, made.path, made.headers, made.body)
+    assert len(server.log.matching("AB4000")) == before
+
+
+@VERSIONS
+@pytest.mark.parametrize("parameters", WANTED, ids=["the credential", "the binding", "the client"])
+def test_an_honest_certificate_in_the_middle_of_a_connection_gets_its_token(server, httpd_kind, parameters, version):
+    caller = Caller(server, host="asking", version=version)
+    made = make(Asked(at="/token/asking", parameters=parameters), server.site.mint)
+    with caller.connect() as connection:
+        assert connection.request("GET", "/told/page.txt").status == 200
+        answer = connection.request(made.method, made.path, made.headers, made.body)
+    claims = json.loads(base64url.decode(json.loads(answer.body)["access_token"].split(".")[1]))
+    assert claims["cnf"] == {"x5t#S256": server.site.fill("{x5t:alice}")}
