@@ -39,11 +39,11 @@ ANNOUNCED = re.compile(r"AB1212 certificate-mismatch|AB3119 cookie-possession-mi
 
 @pytest.fixture(scope="module")
 def builder(tmp_path_factory):
-    layers = Layers(ROOT / "target/docker")
+    if os.geteuid() != 0:
+        pytest.fail("the images are built and run as root; `./test.sh --quick` leaves them out")
     context = tmp_path_factory.mktemp("docker") / "context"
     build_context.copied(ROOT, context)
-    yield Builder(layers, context, QUICK)
-    layers.discard_unused()
+    return Builder(Layers(ROOT / "target/docker"), context, QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,7 @@ def containers(builder, tmp_path_factory):
     nothing secret."""
     services = compose.read(builder.context / COMPOSE)
     with compose.up(services, builder, tmp_path_factory.mktemp("compose") / "up") as containers:
+        builder.layers.discard_unused()
         yield containers
         for container in containers.values():
             lines = container.log.read_text().splitlines()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import dockerfile
 from .image import Image, Layers
-from .root import Process, Root
+from .root import Process, Root, work_folder
 
 # As `docker stop` waits before it kills.
 _STOP = 10
@@ -118,3 +118,4 @@ def running(image: Image, layers: Layers, folder: Path, volumes=None, memory=Non
     finally:
         container.kill()
         shutil.rmtree(top)
+        shutil.rmtree(work_folder(top))

@@ -87,9 +87,9 @@ class Layers:
         return top
 
     def discard_unused(self):
-        """Removes what this run has not used."""
+        """Removes the layers that this run has not used."""
         for entry in self.folder.iterdir():
-            if entry.name not in self._used and entry != self.place:
+            if re.fullmatch("[0-9a-f]{16}", entry.name) and entry.name not in self._used:
                 shutil.rmtree(entry)
 
 
