@@ -175,3 +175,19 @@ def test_an_honest_certificate_in_the_middle_of_a_connection_gets_its_token(serv
         answer = connection.request(made.method, made.path, made.headers, made.body)
     claims = json.loads(base64url.decode(json.loads(answer.body)["access_token"].split(".")[1]))
     assert claims["cnf"] == {"x5t#S256": server.site.fill("{x5t:alice}")}
+
+
+@VERSIONS
+@pytest.mark.parametrize("certificate", ["service", "outsider"])
+def test_a_chain_that_is_verified_in_the_middle_of_a_connection(server, httpd_kind, certificate, version):
+    """Whose authority nobody trusts is nobody's client, also where the session is resumed."""
+    server.log.announce("AB410[78] ")
+    server.log.announce("AH(02039|02276|10158|02261)")  # mod_ssl, of the chain
+    caller, session = Caller(server, certificate, "asking", version), None
+    parameters = {"subject_token": "carols-credential", "client_id": "named"}
+    made = make(Asked(at="/token/asking", parameters=parameters), server.site.mint)
+    for _ in range(3):
+        with caller.connect(session) as connection:
+            answer = connection.request(made.method, made.path, made.headers, made.body)
+            assert answer.status == (200 if certificate == "service" else 400)
+            session = connection.socket.session

@@ -45,6 +45,17 @@ def test_a_chunked_body(server, size):
         assert (answer.status, json.loads(answer.read())["token_type"]) == (200, "Bearer")
 
 
+def test_a_body_in_very_many_chunks(server):
+    """A chunk for each byte, as large as a body may be."""
+    made = sound(server)
+    body = made.body + b"&comment=" + b"x" * (65000 - len(made.body))
+    with connect(server) as connection:
+        began = time.monotonic()
+        connection.socket.sendall(head(made, "Transfer-Encoding: chunked") + chunked(body, 1))
+        assert response(connection).status == 200
+        assert time.monotonic() - began < 5
+
+
 def test_a_chunked_body_that_is_too_large(server):
     server.log.announce("AB4004 body-too-large")
     made = sound(server)
@@ -237,6 +248,28 @@ def test_clients_that_leave_in_the_middle_of_the_body(server):
                 connection.socket.sendall(head(made, field) + data[:sent])
     assert send(server, made).status == 200
     eventually(lambda: said(server, "AB4000") == before + 1)  # what came whole, and nothing else
+
+
+def test_clients_that_fall_silent_in_the_middle_of_the_body(around, kind):
+    """They are given up after the server's own time limit, and get nothing."""
+    world = World.read(WORLD)
+    limits = {"httpd": "Timeout 1", "nginx": "client_body_timeout 1s;"}
+    hosts = {**world.hosts, "open": dataclasses.replace(world.hosts["open"], **limits)}
+    with serving(kind, dataclasses.replace(world, hosts=hosts), around) as server, contextlib.ExitStack() as stack:
+        made, workers = sound(server), set(server.workers())
+        for field in (f"Content-Length: {len(made.body)}", "Transfer-Encoding: chunked"):
+            silent = [stack.enter_context(connect(server)) for _ in range(3)]
+            for connection in silent:
+                data = chunked(made.body, 50) if field.startswith("Transfer") else made.body
+                connection.socket.sendall(head(made, field) + data[:100])
+            began = time.monotonic()
+            for connection in silent:
+                connection.socket.settimeout(8)
+                assert b" 200 " not in connection.socket.recv(4096)
+            assert time.monotonic() - began < 7
+        assert send(server, made).status == 200
+        assert said(server, "AB4000") == 1
+        assert workers <= set(server.workers())
 
 
 def test_a_client_that_leaves_before_the_answer(server):
