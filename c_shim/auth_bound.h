@@ -59,7 +59,7 @@ typedef struct {
 typedef struct {
     const ab_client *client;
     const ab_binding *binding;
-    int chain_verified; /* whether the server verified the chain of the client's certificate */
+    ab_text verified; /* the server's word on the chain of the client's certificate: SUCCESS, or another */
     ab_text method;
     ab_text content_type; /* without data: there is none */
     const ab_text *authorization;

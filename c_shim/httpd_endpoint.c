@@ -61,12 +61,13 @@ static int read_body(request_rec *r, apr_size_t limit, ab_call *call)
     return OK;
 }
 
-/* Whether mod_ssl trusts who issued the client's certificate, and not only lets it pass. */
-static int is_chain_verified(request_rec *r)
+/* What mod_ssl says of who issued the client's certificate, if it can be believed. */
+static ab_text word_on_chain(request_rec *r)
 {
-    const char *verified =
-        ssl_var_lookup ? ssl_var_lookup(r->pool, r->server, r->connection, r, (char *)"SSL_CLIENT_VERIFY") : NULL;
-    return verified && !strcmp(verified, "SUCCESS") && ab_chain_holds(r);
+    const char *word = ssl_var_lookup && ab_chain_holds(r)
+                           ? ssl_var_lookup(r->pool, r->server, r->connection, r, (char *)"SSL_CLIENT_VERIFY")
+                           : NULL;
+    return (ab_text){word, word ? strlen(word) : 0};
 }
 
 static apr_status_t free_answer(void *answer)
@@ -110,7 +111,7 @@ static int serve(request_rec *r)
     const apr_array_header_t *authorization = ab_values(r, r->headers_in, "Authorization");
     call.client = ab_client_of(r);
     call.binding = ab_binding_of(r);
-    call.chain_verified = is_chain_verified(r);
+    call.verified = word_on_chain(r);
     call.method = (ab_text){r->method, strlen(r->method)};
     call.content_type = (ab_text){type, type ? strlen(type) : 0};
     call.authorization = (const ab_text *)authorization->elts;

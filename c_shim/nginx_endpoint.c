@@ -70,15 +70,16 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NG
 
 #endif
 
-/* Whether NGINX trusts who issued the client's certificate, and not only lets it pass. For a server
- * that asks for none NGINX takes connections that were made to another one, which may trust others. */
-static int is_chain_verified(ngx_http_request_t *r)
+/* What NGINX says of who issued the client's certificate. For a server that asks for none it takes
+ * connections that were made to another one, which may trust others. */
+static ab_text word_on_chain(ngx_http_request_t *r)
 {
     ngx_http_ssl_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
-    ngx_str_t verified = ngx_null_string;
+    ngx_str_t word = ngx_null_string;
 
-    return r->connection->ssl && server->verify && ngx_ssl_get_client_verify(r->connection, r->pool, &verified) == NGX_OK &&
-           verified.len == sizeof("SUCCESS") - 1 && ngx_strncmp(verified.data, "SUCCESS", verified.len) == 0;
+    if (r->connection->ssl && server->verify && ngx_ssl_get_client_verify(r->connection, r->pool, &word) == NGX_OK)
+        return (ab_text){(char *)word.data, word.len};
+    return (ab_text){NULL, 0};
 }
 
 static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
@@ -93,7 +94,7 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     call->client = ab_client_of(r);
     call->binding = ab_binding_of(r);
-    call->chain_verified = is_chain_verified(r);
+    call->verified = word_on_chain(r);
     call->method = (ab_text){(char *)r->method_name.data, r->method_name.len};
     call->content_type = (ab_text){type ? (char *)type->value.data : NULL, type ? type->value.len : 0};
     call->authorization = &authorization;

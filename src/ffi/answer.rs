@@ -15,7 +15,7 @@ use crate::host::{Answer, Binding, Call, Client, Endpoint, Process, Scope};
 pub(super) struct CallView {
     client: *const Client,
     binding: *const Binding,
-    chain_verified: c_int,
+    verified: Text,
     method: Text,
     content_type: Text,
     authorization: *const Text,
@@ -123,7 +123,8 @@ impl CallView {
             client: unsafe { at(self.client) },
             // SAFETY: from `binding_verify`, as the caller vouches.
             binding: unsafe { at(self.binding) },
-            chain_verified: self.chain_verified != 0,
+            // SAFETY: as the caller vouches.
+            verified: unsafe { self.verified.bytes() },
             method: std::str::from_utf8(method).unwrap_or_default(),
             content_type: self.content_type.is_given().then_some(content_type),
             authorization,

@@ -36,8 +36,8 @@ pub struct Call<'a> {
     pub client: Option<&'a Client>,
     /// What it proved by Token Binding.
     pub binding: Option<&'a Binding>,
-    /// Whether the server verified the chain of the client's certificate.
-    pub chain_verified: bool,
+    /// The server's word on the chain of the client's certificate; both have the same.
+    pub verified: &'a [u8],
     /// The HTTP method.
     pub method: &'a str,
     /// The value of `Content-Type`.
@@ -50,6 +50,13 @@ pub struct Call<'a> {
     pub truncated: bool,
     /// The realm of a challenge; the issuer where the place has none.
     pub realm: Option<&'a str>,
+}
+
+impl Call<'_> {
+    /// Whether who issued the certificate is trusted, and it was not only let pass.
+    fn chain_verified(&self) -> bool {
+        self.verified == b"SUCCESS"
+    }
 }
 
 /// Reads the time.
@@ -221,7 +228,7 @@ impl Place {
             body: call.body,
             truncated: call.truncated,
             possessions: possessions(proved.as_deref(), call.binding),
-            chain_verified: call.chain_verified,
+            chain_verified: call.chain_verified(),
         };
         let realm =
             call.realm.filter(|realm| !realm.is_empty()).unwrap_or_else(|| self.service.issuer());
@@ -316,7 +323,7 @@ impl Kept {
             body: call.body.to_vec(),
             proved,
             binding: call.binding.cloned(),
-            chain_verified: call.chain_verified,
+            chain_verified: call.chain_verified(),
         }
     }
 
