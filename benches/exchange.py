@@ -22,7 +22,7 @@ from harness.world import Surroundings, World  # noqa: E402
 
 SECRET = "iamtheeggman"
 SERVER_CORE, CLIENT_CORE = 0, 1
-ROUNDS = 5
+ROUNDS = 9
 # The kind of key, how openssl makes one, and what openssl speed calls it.
 KEYS = {
     "RS256": (["RSA", "-pkeyopt", "rsa_keygen_bits:2048"], "rsa2048"),
