@@ -17,7 +17,7 @@ REACHED_ELSEWHERE = {
     ("AB4901", ""): "a key server that is down: test_token_keys.py",
     ("AB4902", ""): "a memory of used assertions that is full: test_token_exchange.py",
     ("AB4903", "nginx"): "found when the configuration is read: configuration_errors.toml",
-    ("AB4904", ""): "takes a key in hardware that fails: src/exchange/scenarios.rs",
+    ("AB4904", ""): "takes a key in hardware that fails: test_hardware_signing.py",
     ("AB4905", ""): "no request makes the core panic: test_panic.py",
 }
 

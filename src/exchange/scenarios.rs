@@ -331,6 +331,19 @@ fn a_refresh_token_won_by_delegation_stays_under_the_rules_about_actors() {
 }
 
 #[test]
+fn may_act_without_an_issuer_means_the_subjects() {
+    let of_idp = |subject: &str| TokenRequest::new("https://idp", subject, ISSUER, NOW, 60);
+    let subject = signed(&of_idp("ann").claim("may_act", json!({"sub": "carol"})));
+    let asked = |actor: &str| {
+        form(&format!("subject_token={subject}&audience={API}&actor_token={actor}&{ACTOR_TYPE}"))
+    };
+    let refused = |actor: &str| decide(&server(), &request(&asked(actor))).unwrap_err().reason();
+    // The credential is another carol's.
+    assert_eq!(refused("gnik"), DenialReason::ActorNotPermitted);
+    assert_eq!(refused(&signed(&of_idp("carol"))), DenialReason::DelegationNotAllowed);
+}
+
+#[test]
 fn an_unbound_refresh_token_ends_with_the_rule_that_allowed_it() {
     let with = |rule: Rule| {
         AuthorizationServer::new(ISSUER, ENDPOINT, Arc::clone(&AS_KEY))
