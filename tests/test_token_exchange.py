@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import os
+import socket
 import ssl
 import threading
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from harness.bound_client import BoundConnection
-from harness.client import Connection
+from harness.client import Connection, tls_context
 from harness.issued import verified
 from harness.servers import serving
 from harness.token_binding import REFERRED, Binding
@@ -213,6 +214,41 @@ def test_a_resumed_session_keeps_its_chain(server, version, host):
     for connection in resuming(server, "service", host, version):
         token = issued(server, ask(connection, made))
         assert token.claims["cnf"] == {"x5t#S256": server.site.fill("{x5t:service}")}
+
+
+# One address, two names: what is proved to the one that asks for certificates proves nothing to the other.
+TWO_NAMES = {
+    "realm": "test",
+    "hosts": {
+        "asking": {"certificates": "optional", "name": "asking.test.example"},
+        "silent": {"certificates": "none", "name": "silent.test.example", "beside": "asking"},
+    },
+    "location": [{"path": "/token", "protect": False, "served": "token-exchange"}],
+    "files": {"credentials.secret": "{sha256:carols-credential} carol\n"},
+    "set": {
+        "sts-issuer": "https://as.example",
+        "sts-signing-key": "{signing-key:p256-now}",
+        "sts-credentials": "{folder}/credentials.secret",
+        "sts-client": "named tls_client_auth subject_dn=CN=service",
+        "sts-rule": "audience=https://api.example",
+    },
+}
+
+
+def test_a_chain_counts_only_where_the_server_asked_for_it(around, nginx_kind):
+    """NGINX lets a connection to one name speak to another that asks for no certificate; httpd answers 421."""
+    with serving(nginx_kind, World.parse(TWO_NAMES), around) as server:
+        made = sound(server, parameters={**CAROL, "client_id": "named"})
+        address = server.site.addresses["asking"]
+        context = tls_context(around.pki.ca, around.pki.clients["service"])
+        server.log.announce("AB4108 client-certificate-unverified")
+        for name, status in [("asking", 200), ("silent", 400), ("asking", 200)]:
+            with socket.create_connection(("127.0.0.1", address.port), 10) as plain:
+                with context.wrap_socket(plain, server_hostname="asking.test.example") as connection:
+                    fields = [*made.headers, ("Host", f"{name}.test.example"), ("Content-Length", str(len(made.body)))]
+                    head = "".join(f"{field}: {value}\r\n" for field, value in fields)
+                    connection.sendall(f"POST /token HTTP/1.1\r\n{head}\r\n".encode() + made.body)
+                    assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
 
 
 # --- Token Binding
