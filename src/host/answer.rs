@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Proved;
 use super::decision::possessions;
@@ -286,9 +287,13 @@ impl Waiting {
     fn wait(self, clock: Clock) -> Answer {
         let Self { place, realm, request, mut needed } = self;
         let mut asked: Vec<Arc<KeyRing>> = Vec::new();
+        let began = clock();
         loop {
             let ring = Arc::clone(needed.ring());
-            let answer = place.process.newer_keys(&ring, place.service.key_wait());
+            // All of them together have the time that one request may wait.
+            let waited = u64::try_from(clock().saturating_sub(began)).unwrap_or(0);
+            let left = place.service.key_wait().saturating_sub(Duration::from_secs(waited));
+            let answer = place.process.newer_keys(&ring, left);
             let unavailable = match answer {
                 outbound::Answer::Refreshed | outbound::Answer::Current => None,
                 outbound::Answer::Unavailable(seconds) => Some(seconds),
