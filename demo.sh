@@ -43,13 +43,7 @@ finish() {
 trap finish EXIT
 trap 'exit 130' INT TERM
 
-free_ports() {
-    /usr/bin/python3 -c 'import socket
-s = [socket.socket() for _ in range(6)]
-[x.bind(("127.0.0.1", 0)) for x in s]
-print(*[x.getsockname()[1] for x in s])'
-}
-read -r port bound_port session_port token_port backend application <<<"$(free_ports)"
+read -r port bound_port session_port token_port backend application <<<"$(/usr/bin/python3 tests/harness/ports.py 6)"
 
 # --- certificates and keys ---
 certificate() { # NAME SUBJECT-ALTERNATIVE-NAME

@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from .ports import free_ports
 from .table import TESTS
 
 _START = 20
@@ -34,8 +35,7 @@ def php(port: int, folder: Path) -> list:
 def running(command, folder: Path):
     """The port of an application, which is up as long as the block runs."""
     folder.mkdir()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     with (folder / "console.log").open("wb") as console:
         process = subprocess.Popen(
             [*_WITH_US, *command(port, folder)],

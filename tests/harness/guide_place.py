@@ -6,10 +6,11 @@ import socket
 from pathlib import Path
 
 from . import guide, keyserver
+from .ports import free_ports
 from .shell import Shell
 from .table import TESTS
 from .waiting import eventually
-from .world import Site, Surroundings, World, free_ports
+from .world import Site, Surroundings, World
 
 ROOT = TESTS.parent
 # Commands that are not run here, and what shows that test.sh runs them.

@@ -6,7 +6,6 @@
 import json
 import random
 import shutil
-import socket
 import tempfile
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from .keys import Keys
 from .keyserver import KeyServer
 from .openid_provider import OpenIdProvider
 from .pki import Pki
+from .ports import free_ports
 from .token import Mint
 
 # What the module itself answers for, as `served` of a location.
@@ -258,11 +258,3 @@ def _addresses(hosts: dict) -> dict:
         name: Address(ports[host.beside or name], host.certificates is not None)
         for name, host in hosts.items()
     }
-
-
-def free_ports(count: int) -> list:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
