@@ -12,6 +12,7 @@ mod jws;
 mod key;
 mod key_ring;
 mod key_set;
+mod memory_key;
 mod signing_key;
 
 pub(crate) use algorithm::Family;

@@ -5,16 +5,14 @@ use std::sync::Arc;
 
 use openssl::bn::{BigNum, BigNumContext};
 use openssl::ec::{EcGroup, EcKey};
-use openssl::ecdsa::EcdsaSig;
 use openssl::error::ErrorStack;
 use openssl::nid::Nid;
 use openssl::pkey::{HasPublic, Id, PKey, PKeyRef, Private, Public};
-use openssl::rsa::{Padding, Rsa};
-use openssl::sign::{RsaPssSaltlen, Signer};
+use openssl::rsa::Rsa;
 use serde_json::Value;
 
-use super::algorithm::Family;
 use super::json::Object;
+use super::memory_key::{MemoryKey, padded};
 use super::{Algorithm, base64url, jwk_thumbprint};
 use crate::thumbprint::Thumbprint;
 
@@ -42,7 +40,7 @@ pub trait HardwareKey: Send + Sync {
 
 /// Where the private half is.
 enum PrivateKey {
-    InMemory(PKey<Private>),
+    InMemory(MemoryKey),
     InHardware { public: PKey<Public>, signer: Arc<dyn HardwareKey> },
 }
 
@@ -105,7 +103,7 @@ impl SigningKey {
             Algorithm::EdDSA | Algorithm::Ed25519 => PKey::generate_ed25519()?,
             Algorithm::Ed448 => PKey::generate_ed448()?,
         };
-        let private = PrivateKey::InMemory(private);
+        let private = PrivateKey::InMemory(MemoryKey::new(private, algorithm));
         Ok(Self { key_id: key_id.to_owned(), algorithm, private })
     }
 
@@ -122,7 +120,7 @@ impl SigningKey {
         // With a passphrase given, if an empty one, OpenSSL does not ask for one on the terminal.
         let private = PKey::private_key_from_pem_passphrase(pem, b"")?;
         let algorithm = chosen(&private, algorithm)?;
-        let private = PrivateKey::InMemory(private);
+        let private = PrivateKey::InMemory(MemoryKey::new(private, algorithm));
         Ok(Self { key_id: key_id.to_owned(), algorithm, private })
     }
 
@@ -154,7 +152,7 @@ impl SigningKey {
     /// The key is in hardware, or OpenSSL's.
     pub fn to_pem(&self) -> Result<Vec<u8>, SigningError> {
         match &self.private {
-            PrivateKey::InMemory(private) => Ok(private.private_key_to_pem_pkcs8()?),
+            PrivateKey::InMemory(key) => Ok(key.private().private_key_to_pem_pkcs8()?),
             PrivateKey::InHardware { .. } => Err(SigningError::InHardware),
         }
     }
@@ -192,7 +190,7 @@ impl SigningKey {
     pub fn public_jwk(&self) -> Result<Object, SigningError> {
         let mut jwk = Object::new();
         let members = match &self.private {
-            PrivateKey::InMemory(private) => public_members(private)?,
+            PrivateKey::InMemory(key) => public_members(key.private())?,
             PrivateKey::InHardware { public, .. } => public_members(public)?,
         };
         for (name, value) in members {
@@ -210,7 +208,7 @@ impl SigningKey {
     /// OpenSSL's, or the device's.
     pub fn sign(&self, input: &[u8]) -> Result<Vec<u8>, SigningError> {
         match &self.private {
-            PrivateKey::InMemory(private) => Ok(sign(private, self.algorithm, input)?),
+            PrivateKey::InMemory(key) => Ok(key.sign(input)?),
             PrivateKey::InHardware { signer, .. } => {
                 signer.sign(self.algorithm, input).map_err(SigningError::Hardware)
             }
@@ -229,31 +227,6 @@ impl fmt::Debug for SigningKey {
 
 fn elliptic(curve: Nid) -> Result<PKey<Private>, ErrorStack> {
     PKey::from_ec_key(EcKey::generate(&*EcGroup::from_curve_name(curve)?)?)
-}
-
-fn sign(
-    private: &PKeyRef<Private>,
-    algorithm: Algorithm,
-    input: &[u8],
-) -> Result<Vec<u8>, ErrorStack> {
-    let mut signer = match algorithm.digest() {
-        Some(digest) => Signer::new(digest, private)?,
-        None => Signer::new_without_digest(private)?,
-    };
-    match algorithm.family() {
-        Family::RsaPkcs1 | Family::Edwards => signer.sign_oneshot_to_vec(input),
-        Family::RsaPss => {
-            signer.set_rsa_padding(Padding::PKCS1_PSS)?;
-            signer.set_rsa_pss_saltlen(RsaPssSaltlen::DIGEST_LENGTH)?;
-            signer.sign_oneshot_to_vec(input)
-        }
-        Family::Ecdsa(length) => {
-            let signature = EcdsaSig::from_der(&signer.sign_oneshot_to_vec(input)?)?;
-            let mut bytes = padded(signature.r(), length)?;
-            bytes.extend(padded(signature.s(), length)?);
-            Ok(bytes)
-        }
-    }
 }
 
 /// `algorithm`, or the first that the key's type does, if the key is one to sign with.
@@ -329,10 +302,6 @@ fn public_members<T: HasPublic>(
         ]),
         _ => Err(SigningError::Unsupported),
     }
-}
-
-fn padded(number: &openssl::bn::BigNumRef, length: usize) -> Result<Vec<u8>, ErrorStack> {
-    number.to_vec_padded(i32::try_from(length).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]
