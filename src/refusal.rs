@@ -245,9 +245,9 @@ impl Refusal {
 /// What a log line may repeat of a peer's text: escaped and cut.
 pub(crate) fn repeatable(detail: impl fmt::Display) -> Box<str> {
     let text = detail.to_string();
-    let mut escaped: String =
-        text.chars().flat_map(char::escape_default).take(MAX_DETAIL).collect();
-    if text.chars().flat_map(char::escape_default).nth(MAX_DETAIL).is_some() {
+    let mut characters = text.chars().flat_map(char::escape_default);
+    let mut escaped: String = characters.by_ref().take(MAX_DETAIL).collect();
+    if characters.next().is_some() {
         escaped.push_str("...");
     }
     escaped.into_boxed_str()

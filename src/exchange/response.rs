@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::denial::{Denial, DenialReason};
 use super::grant::Issued;
 use crate::body_style::BodyStyle;
+use crate::jose::json::{self, Object};
 
 /// How long published documents may be kept, in seconds.
 const DOCUMENT_MAX_AGE: u32 = 300;
@@ -34,7 +35,7 @@ impl Response {
     /// The answer to a granted request (RFC 8693, section 2.2.1).
     #[must_use]
     pub fn of_issued(issued: &Issued) -> Self {
-        let mut members = Map::new();
+        let mut members = Object::new();
         let mut member = |name: &str, value: Value| members.insert(name.to_owned(), value);
         member("access_token", issued.token().into());
         member("issued_token_type", issued.kind().urn().into());
@@ -46,11 +47,7 @@ impl Response {
         if let Some(token) = issued.refresh_token() {
             member("refresh_token", token.into());
         }
-        Self {
-            status: 200,
-            headers: common_headers(),
-            body: format!("{}\n", Value::Object(members)),
-        }
+        Self { status: 200, headers: common_headers(), body: json::text(&members) + "\n" }
     }
 
     /// A published document: the metadata (RFC 8414, section 3.2), the JWK Set (RFC 7517, section

@@ -32,6 +32,13 @@ pub fn object(text: &[u8]) -> Result<Object, String> {
     }
 }
 
+/// `object` as JSON without white space.
+pub fn text(object: &Object) -> String {
+    // Display would write the same, piece by piece through a formatter, in three times the time.
+    // Only a key that is no string could fail here.
+    serde_json::to_string(object).unwrap_or_else(|_| Value::Object(object.clone()).to_string())
+}
+
 /// serde_json's message without the position, which says nothing to whoever reads a log.
 fn reason(error: serde_json::Error) -> String {
     let text = error.to_string();

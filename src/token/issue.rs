@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Timestamp;
 use crate::confirmation::Confirmation;
-use crate::jose::json::Object;
+use crate::jose::json::{self, Object};
 use crate::jose::{SigningError, SigningKey, base64url};
 
 /// The media type of a JWT access token (RFC 9068, section 2.1).
@@ -61,7 +61,7 @@ impl TokenRequest {
         header.insert("alg".to_owned(), key.algorithm().name().into());
         header.insert("kid".to_owned(), key.key_id().into());
         header.insert("typ".to_owned(), self.media_type.clone().into());
-        let encode = |object: &Object| base64url::encode(Value::Object(object.clone()).to_string());
+        let encode = |object| base64url::encode(json::text(object));
         let input = format!("{}.{}", encode(&header), encode(&self.claims));
         let signature = key.sign(input.as_bytes())?;
         Ok(format!("{input}.{}", base64url::encode(signature)))
