@@ -31,6 +31,8 @@ KEYS = {
     "RS256, 3072 bits": (["RSA", "-pkeyopt", "rsa_keygen_bits:3072"], "rsa3072"),
     "ES256": (["EC", "-pkeyopt", "ec_paramgen_curve:P-256"], "ecdsap256"),
 }
+# As in Debian's apache2.conf; without it httpd looks for an .htaccess file in each folder of the path.
+AS_DEBIAN = "<Directory />\n    Options FollowSymLinks\n    AllowOverride None\n</Directory>"
 BODY = (
     "grant_type=urn:ietf:params:oauth:grant-type:token-exchange&audience=https://api.example"
     f"&subject_token={SECRET}&subject_token_type=urn:ietf:params:oauth:token-type:access_token"
@@ -41,7 +43,7 @@ def world(key: Path) -> World:
     return World.parse(
         {
             "realm": "test",
-            "hosts": {"default": {"certificates": "optional"}},
+            "hosts": {"default": {"certificates": "optional", "httpd": AS_DEBIAN}},
             "location": [
                 {"path": "/token", "protect": False, "served": "token-exchange"},
                 {"path": "/jwks", "protect": False, "served": "sts-jwks"},
