@@ -308,9 +308,9 @@ static connection *connection_of(conn_rec *c)
     return ap_get_module_config((c->master ? c->master : c)->conn_config, &auth_bound_module);
 }
 
-/* With optional_no_ca mod_ssl calls a certificate of an unknown authority good as soon as its session
- * is resumed, since nothing is verified then. */
-static int chain_holds(SSL *ssl) { return !SSL_session_reused(ssl) || ab_tls_chain_holds(ssl); }
+/* When a session is resumed nothing is verified: mod_ssl then calls any certificate good with
+ * optional_no_ca, and otherwise one that has expired or was revoked since. */
+static int chain_holds(SSL *ssl) { return !SSL_session_reused(ssl) || ab_tls_chain_holds(ssl, SSL_get_SSL_CTX(ssl)); }
 
 /* After mod_ssl's handshake, before mod_http2 takes over: from then on several threads read what
  * is found here. */

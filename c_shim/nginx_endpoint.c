@@ -70,14 +70,23 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NG
 
 #endif
 
-/* What NGINX says of who issued the client's certificate. For a server that asks for none it takes
- * connections that were made to another one, which may trust others. */
+/* Whether NGINX's word is of this server's authorities, and of now. It lets connections that were made
+ * to one server speak to another, which may trust others or ask for no certificate, and remembers what
+ * was found when a session that is resumed began. */
+static int word_counts(SSL *ssl, ngx_http_ssl_srv_conf_t *server)
+{
+    int fresh = SSL_get_SSL_CTX(ssl) == server->ssl.ctx && !SSL_session_reused(ssl);
+    return server->verify && (fresh || ab_tls_chain_holds(ssl, server->ssl.ctx));
+}
+
+/* What NGINX says of who issued the client's certificate, if it can be believed. */
 static ab_text word_on_chain(ngx_http_request_t *r)
 {
     ngx_http_ssl_srv_conf_t *server = ngx_http_get_module_srv_conf(r, ngx_http_ssl_module);
+    ngx_connection_t *c = r->connection;
     ngx_str_t word = ngx_null_string;
 
-    if (r->connection->ssl && server->verify && ngx_ssl_get_client_verify(r->connection, r->pool, &word) == NGX_OK)
+    if (c->ssl && word_counts(c->ssl->connection, server) && ngx_ssl_get_client_verify(c, r->pool, &word) == NGX_OK)
         return (ab_text){(char *)word.data, word.len};
     return (ab_text){NULL, 0};
 }

@@ -30,13 +30,15 @@ static int present(const ab_core *core, ab_tls *tls, SSL *ssl)
     return complete;
 }
 
-int ab_tls_chain_holds(SSL *ssl)
+int ab_tls_chain_holds(SSL *ssl, SSL_CTX *server)
 {
-    X509_STORE *store = SSL_CTX_get_cert_store(SSL_get_SSL_CTX(ssl));
+    X509_STORE *store = SSL_CTX_get_cert_store(server);
     X509 *certificate = SSL_get1_peer_certificate(ssl);
     X509_STORE_CTX *context = X509_STORE_CTX_new();
     int holds = certificate && context && X509_STORE_CTX_init(context, store, certificate, SSL_get_peer_cert_chain(ssl)) &&
-                X509_STORE_CTX_set_default(context, "ssl_client") && X509_verify_cert(context) == 1;
+                X509_STORE_CTX_set_default(context, "ssl_client") &&
+                X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(context), SSL_CTX_get0_param(server)) &&
+                X509_verify_cert(context) == 1;
 
     X509_STORE_CTX_free(context);
     X509_free(certificate);

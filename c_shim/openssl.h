@@ -40,9 +40,10 @@ int ab_tls_offer(SSL_CTX *context, ab_offering *offering);
  * changed. 0 if memory ran out: then the connection has proved nothing. */
 int ab_tls_refresh(const ab_core *core, ab_tls *tls, SSL *ssl);
 
-/* Whether the client's certificate leads to an authority that the server of `ssl` trusts, looked at
- * anew: what is remembered of a session that was resumed need not be what was found when it began. */
-int ab_tls_chain_holds(SSL *ssl);
+/* Whether the client's certificate leads to an authority that the server of this context trusts, as of
+ * now: what is remembered of a session that was resumed was found when it began, and by whichever server
+ * it began with. Of a resumed session only the client's own certificate is left. */
+int ab_tls_chain_holds(SSL *ssl, SSL_CTX *server);
 
 /* Frees what `tls` holds. */
 void ab_tls_release(const ab_core *core, ab_tls *tls);

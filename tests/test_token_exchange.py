@@ -3,6 +3,7 @@ sessions that are resumed, Token Binding."""
 
 import concurrent.futures
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import itertools
@@ -33,6 +34,7 @@ from harness.token_caller import (
     watched,
 )
 from harness.token_visit import issued, published, send
+from harness.waiting import eventually
 from harness.world import World
 
 
@@ -216,12 +218,18 @@ def test_a_resumed_session_keeps_its_chain(server, version, host):
         assert token.claims["cnf"] == {"x5t#S256": server.site.fill("{x5t:service}")}
 
 
-# One address, two names: what is proved to the one that asks for certificates proves nothing to the other.
-TWO_NAMES = {
+# One address, several names: what is proved to one of them proves nothing to another, which asks for no
+# certificate or trusts fewer authorities.
+SEVERAL_NAMES = {
     "realm": "test",
     "hosts": {
-        "asking": {"certificates": "optional", "name": "asking.test.example"},
-        "silent": {"certificates": "none", "name": "silent.test.example", "beside": "asking"},
+        "trusting": {
+            "certificates": "optional",
+            "name": "trusting.test.example",
+            "nginx": "ssl_trusted_certificate {other-ca};",
+        },
+        "asking": {"certificates": "optional", "name": "asking.test.example", "beside": "trusting"},
+        "silent": {"certificates": "none", "name": "silent.test.example", "beside": "trusting"},
     },
     "location": [{"path": "/token", "protect": False, "served": "token-exchange"}],
     "files": {"credentials.secret": "{sha256:carols-credential} carol\n"},
@@ -235,20 +243,88 @@ TWO_NAMES = {
 }
 
 
-def test_a_chain_counts_only_where_the_server_asked_for_it(around, nginx_kind):
-    """NGINX lets a connection to one name speak to another that asks for no certificate; httpd answers 421."""
-    with serving(nginx_kind, World.parse(TWO_NAMES), around) as server:
-        made = sound(server, parameters={**CAROL, "client_id": "named"})
-        address = server.site.addresses["asking"]
-        context = tls_context(around.pki.ca, around.pki.clients["service"])
+@contextlib.contextmanager
+def connected(server, context: ssl.SSLContext, name: str | None, session=None):
+    """A connection to the address of all names that says this one, or none."""
+    with socket.create_connection(("127.0.0.1", server.site.addresses["trusting"].port), 10) as plain:
+        sni = f"{name}.test.example" if name else None
+        with context.wrap_socket(plain, server_hostname=sni, session=session) as connection:
+            assert connection.session_reused == (session is not None)
+            yield connection
+
+
+def context_without_names(server, client: str, version) -> ssl.SSLContext:
+    pki = server.site.around.pki
+    context = tls_context(pki.ca, pki.clients[client], version)
+    context.check_hostname = False
+    return context
+
+
+def is_issued(server, connection, name: str) -> bool:
+    """Whether there is a token for a request with this name; otherwise the client is refused."""
+    made = sound(server, parameters={**CAROL, "client_id": "named"})
+    fields = [*made.headers, ("Host", f"{name}.test.example"), ("Content-Length", str(len(made.body)))]
+    head = "".join(f"{field}: {value}\r\n" for field, value in fields)
+    connection.sendall(f"POST /token HTTP/1.1\r\n{head}\r\n".encode() + made.body)
+    status = connection.recv(16_384).split(b" ")[1]
+    assert status in (b"200", b"400"), status
+    return status == b"200"
+
+
+@TLS_VERSIONS
+def test_a_chain_counts_only_where_the_server_trusts_it(around, nginx_kind, version):
+    """NGINX lets a connection to one name speak to another that asks for no certificate, or, where the client
+    said no name of ours, that trusts others; httpd answers 421."""
+    with serving(nginx_kind, World.parse(SEVERAL_NAMES), around) as server:
         server.log.announce("AB4108 client-certificate-unverified")
-        for name, status in [("asking", 200), ("silent", 400), ("asking", 200)]:
-            with socket.create_connection(("127.0.0.1", address.port), 10) as plain:
-                with context.wrap_socket(plain, server_hostname="asking.test.example") as connection:
-                    fields = [*made.headers, ("Host", f"{name}.test.example"), ("Content-Length", str(len(made.body)))]
-                    head = "".join(f"{field}: {value}\r\n" for field, value in fields)
-                    connection.sendall(f"POST /token HTTP/1.1\r\n{head}\r\n".encode() + made.body)
-                    assert connection.recv(12) == f"HTTP/1.1 {status}".encode()
+        for client, said_name, expected in [
+            ("service", "asking", {"asking": True, "silent": False}),
+            ("service", None, {"trusting": True, "asking": True, "silent": False}),
+            ("outsider", None, {"trusting": True, "asking": False, "silent": False}),
+            ("outsider", "nobody", {"trusting": True, "asking": False, "silent": False}),
+        ]:
+            with connected(server, context_without_names(server, client, version), said_name) as connection:
+                for name, expected_there in expected.items():
+                    assert is_issued(server, connection, name) == expected_there, (client, said_name, name)
+
+
+@TLS_VERSIONS
+def test_a_session_that_began_with_another_name(around, nginx_kind, version):
+    """What the server that the session began with found out about the chain is not remembered for another."""
+    with serving(nginx_kind, World.parse(SEVERAL_NAMES), around) as server:
+        server.log.announce("AB4108 client-certificate-unverified")
+        for client, is_trusted in [("service", True), ("outsider", False)]:
+            context, session = context_without_names(server, client, version), None
+            for said_name, name, expected in [
+                (None, "trusting", True),
+                ("asking", "asking", is_trusted),
+                ("trusting", "trusting", True),
+            ]:
+                with connected(server, context, said_name, session) as connection:
+                    assert is_issued(server, connection, name) == expected, (client, name)
+                    session = connection.session
+
+
+@TLS_VERSIONS
+def test_a_session_of_a_certificate_that_was_revoked(around, nginx_kind, version):
+    """NGINX keeps sessions through a reload, and in TLS 1.3 each resumption prolongs them."""
+    words = copy.deepcopy(SEVERAL_NAMES)
+    words["files"]["revoked.pem"] = "{crl}"
+    sessions = "ssl_session_tickets off; ssl_session_cache shared:tests:1m; "
+    words["hosts"]["asking"]["nginx"] = f"{sessions}ssl_crl {{folder}}/revoked.pem;"
+    words["hosts"]["trusting"]["nginx"] += sessions
+    with serving(nginx_kind, World.parse(words), around) as server:
+        server.log.announce("AB4108 client-certificate-unverified|certificate revoked")
+        context, session = context_without_names(server, "service", version), None
+        for expected in [True, True, False]:
+            if not expected:
+                (server.site.folder / "revoked.pem").write_text(around.pki.crl("service"))
+                old = set(server.workers())
+                server.reload()
+                eventually(lambda: not old & set(server.workers()))
+            with connected(server, context, "asking", session) as connection:
+                assert is_issued(server, connection, "asking") == expected
+                session = connection.session
 
 
 # --- Token Binding

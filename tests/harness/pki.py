@@ -52,6 +52,9 @@ class Pki:
         self._ca_name = _name("Test CA")
         ca = self._certificate(self._ca_name, self._ca_key, self._ca_name, self._ca_key, ca=True)
         self.ca = self._write("ca", ca, self._ca_key)
+        other_key, other_name = ec.generate_private_key(ec.SECP256R1()), _name("Other CA")
+        other_ca = self._certificate(other_name, other_key, other_name, other_key, ca=True)
+        self.other_ca = self._write("other-ca", other_ca, other_key)
         self.server = self._issue("server", "localhost", names=_SERVER_NAMES)
         self.clients = {
             "alice": self._issue("alice", "alice", wanted=_tells_encodings_apart),
@@ -59,14 +62,24 @@ class Pki:
             "same-name-other-key": self._issue("same-name-other-key", "alice"),
             "self-signed": self._self_signed("self-signed"),
             "service": self._issue("service", "service", names=_NAMES),
-            "outsider": self._outsider(),
+            "outsider": self._outsider(other_name, other_key),
         }
 
-    def _outsider(self) -> Identity:
+    def crl(self, *revoked: str) -> str:
+        """The CA's list of the certificates that it has revoked, as PEM."""
+        now = datetime.datetime.utcnow()
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._ca_name)
+        builder = builder.last_update(now - datetime.timedelta(hours=1)).next_update(now + datetime.timedelta(days=2))
+        for name in revoked:
+            serial = x509.load_der_x509_certificate(self.clients[name].der).serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(now)
+            builder = builder.add_revoked_certificate(entry.build())
+        return builder.sign(self._ca_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+    def _outsider(self, ca_name: x509.Name, ca_key) -> Identity:
         """Everything that `service` is, but for who says so."""
-        key, ca_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-        made = self._certificate(_name("service"), key, _name("Other CA"), ca_key, names=_NAMES)
-        return self._write("outsider", made, key)
+        key = ec.generate_private_key(ec.SECP256R1())
+        return self._write("outsider", self._certificate(_name("service"), key, ca_name, ca_key, names=_NAMES), key)
 
     def _issue(self, file, common_name, names=(), wanted=lambda thumbprint: True) -> Identity:
         key = ec.generate_private_key(ec.SECP256R1())

@@ -242,6 +242,8 @@ class Site:
             "openid-provider": lambda: self.openid_provider.url(),
             "closed-port": lambda: free_ports(1)[0],
             "ca": lambda: self.around.pki.ca.certificate,
+            "other-ca": lambda: self.around.pki.other_ca.certificate,
+            "crl": self.around.pki.crl,
             "folder": lambda: self.folder,
             "document-root": lambda: self.document_root,
             "backend": lambda: f"http://127.0.0.1:{self.around.backend.port}",
