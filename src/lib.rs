@@ -83,6 +83,8 @@ pub mod reference;
 #[forbid(unsafe_code)]
 pub mod refusal;
 #[forbid(unsafe_code)]
+mod refusal_table;
+#[forbid(unsafe_code)]
 pub mod requirement;
 #[forbid(unsafe_code)]
 mod thumbprint;

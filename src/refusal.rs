@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::refusal_table::refusal_table;
+
 /// Who has to act for the request to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -27,64 +29,9 @@ pub enum Scheme {
     DPoP,
 }
 
-macro_rules! refusals {
-    ($($number:literal $variant:ident $name:literal $fault:ident $status:literal $error:literal
-        $sentence:literal, $advice:literal, $source:literal;)*) => {
-        /// Why a request is refused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u16)]
-        pub enum Reason { $(#[doc = $sentence] $variant = $number),* }
-
-        impl Reason {
-            /// Every reason, by number.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The name in the log.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-
-            /// Whose fault it is.
-            #[must_use]
-            pub const fn fault(self) -> Fault {
-                match self { $(Self::$variant => Fault::$fault),* }
-            }
-
-            /// The HTTP status.
-            #[must_use]
-            pub const fn status(self) -> u16 {
-                match self { $(Self::$variant => $status),* }
-            }
-
-            /// The OAuth error code, of which "" and "unauthorized" never appear in a challenge.
-            #[must_use]
-            pub const fn error(self) -> &'static str {
-                match self { $(Self::$variant => $error),* }
-            }
-
-            /// What the client is told.
-            #[must_use]
-            pub const fn sentence(self) -> &'static str {
-                match self { $(Self::$variant => $sentence),* }
-            }
-
-            /// What the operator is told to do or to look at.
-            #[must_use]
-            pub const fn advice(self) -> &'static str {
-                match self { $(Self::$variant => $advice),* }
-            }
-
-            /// The standard's section that demands the refusal.
-            #[must_use]
-            pub const fn source(self) -> &'static str {
-                match self { $(Self::$variant => $source),* }
-            }
-        }
-    };
-}
-
-refusals! {
+refusal_table! {
+    /// Why a request is refused. The error code "unauthorized" never appears in a challenge.
+    Reason
     1001 TokenMissing "token-missing" Client 401 "unauthorized"
         "an access token is required", "the client must send Authorization: Bearer with a token", "RFC 6750, section 3";
     1002 AuthorizationRepeated "authorization-repeated" Client 400 "invalid_request"
@@ -182,12 +129,6 @@ refusals! {
 }
 
 impl Reason {
-    /// The number in the log, as in `AB1212`.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self as u16
-    }
-
     /// The scheme that the challenge is for; none where another token would not help.
     #[must_use]
     pub const fn scheme(self) -> Option<Scheme> {
@@ -259,15 +200,10 @@ impl From<Reason> for Refusal {
     }
 }
 
-/// The log line: number, name, what was seen, what to do.
+/// The log line.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = self.reason;
-        write!(f, "AB{} {}: {}", reason.number(), reason.name(), reason.sentence())?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({detail})")?;
-        }
-        write!(f, "; {}", reason.advice())
+        self.reason.write_line(f, self.detail.as_deref())
     }
 }
 

@@ -8,66 +8,13 @@ use std::sync::Arc;
 
 use crate::jose::KeyRing;
 use crate::refusal::{Fault, Refusal, repeatable};
+use crate::refusal_table::refusal_table;
 use crate::token::NeededKeys;
 
-macro_rules! denials {
-    ($($number:literal $variant:ident $name:literal $fault:ident $status:literal $error:literal
-        $sentence:literal, $advice:literal, $source:literal;)*) => {
-        /// Why a token request is refused.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        #[repr(u16)]
-        pub enum DenialReason { $(#[doc = $sentence] $variant = $number),* }
-
-        impl DenialReason {
-            /// Every reason, by number.
-            pub const ALL: &[Self] = &[$(Self::$variant),*];
-
-            /// The name in the log.
-            #[must_use]
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$variant => $name),* }
-            }
-
-            /// Whose fault it is.
-            #[must_use]
-            pub const fn fault(self) -> Fault {
-                match self { $(Self::$variant => Fault::$fault),* }
-            }
-
-            /// The HTTP status; for `invalid_client` see [`Denial::status`].
-            #[must_use]
-            pub const fn status(self) -> u16 {
-                match self { $(Self::$variant => $status),* }
-            }
-
-            /// The error code (RFC 6749, section 5.2; RFC 8693, section 2.2.2).
-            #[must_use]
-            pub const fn error(self) -> &'static str {
-                match self { $(Self::$variant => $error),* }
-            }
-
-            /// What the client is told.
-            #[must_use]
-            pub const fn sentence(self) -> &'static str {
-                match self { $(Self::$variant => $sentence),* }
-            }
-
-            /// What the operator is told to do or to look at.
-            #[must_use]
-            pub const fn advice(self) -> &'static str {
-                match self { $(Self::$variant => $advice),* }
-            }
-
-            /// The standard's section that demands the refusal.
-            #[must_use]
-            pub const fn source(self) -> &'static str {
-                match self { $(Self::$variant => $source),* }
-            }
-        }
-    };
-}
-
-denials! {
+refusal_table! {
+    /// Why a token request is refused. The error code is one of RFC 6749, section 5.2, or of
+    /// RFC 8693, section 2.2.2; for the status of `invalid_client` see [`Denial::status`].
+    DenialReason
     4001 MethodNotAllowed "method-not-allowed" Client 405 "invalid_request"
         "the token endpoint is asked with POST", "the client must use POST", "RFC 6749, section 3.2";
     4002 MediaTypeUnsupported "media-type-unsupported" Client 400 "invalid_request"
@@ -174,14 +121,6 @@ denials! {
         "the server failed to decide", "please report this with the lines before it", "RFC 9110, section 15.6.1";
 }
 
-impl DenialReason {
-    /// The number in the log, as in `AB4101`.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        self as u16
-    }
-}
-
 /// A refused token request: the reason, what was seen, and the refusal of a token behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denial {
@@ -284,19 +223,14 @@ impl From<DenialReason> for Denial {
     }
 }
 
-/// The log line: number, name, what was seen, what to do.
+/// The log line, with that of the cause behind it.
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reason = self.reason;
-        write!(f, "AB{} {}: {}", reason.number(), reason.name(), reason.sentence())?;
-        if let Some(detail) = &self.detail {
-            write!(f, " ({detail})")?;
+        self.reason.write_line(f, self.detail.as_deref())?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
         }
-        write!(f, "; {}", reason.advice())?;
-        if let Some(cause) = &self.cause {
-            write!(f, ": {cause}")?;
-        }
-        Ok(())
     }
 }
 
