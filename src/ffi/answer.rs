@@ -3,9 +3,12 @@
 use std::ffi::{c_char, c_int};
 use std::sync::Arc;
 
-use super::entries::{FAILED, Handle, at, free, give, now};
+use super::clock::now;
+use super::configuration::{FAILED, Handle};
+use super::effect::{EffectView, give};
 use super::guard::guard;
-use super::text::{EffectView, Text, slices};
+use super::pointer::{at, free};
+use super::text::{Text, slices};
 use crate::effect::Effect;
 use crate::host::{Answer, Binding, Call, Client, Endpoint, Process, Scope};
 
@@ -92,7 +95,7 @@ pub(super) unsafe extern "C" fn answer_new(
     let call = unsafe { view.call(&authorization) };
     guard(|| {
         #[cfg(feature = "fault-injection")]
-        super::entries::fault(&authorization);
+        super::guard::fault(&authorization);
         let answer = match handle.configuration.token_service(scope) {
             Ok(service) => Answer::new(endpoint, process, service, &call, now),
             Err(missing) => Answer::incomplete(missing),

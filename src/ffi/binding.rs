@@ -2,9 +2,12 @@
 
 use std::ffi::c_int;
 
-use super::entries::{Handle, at, free, give};
+use super::configuration::Handle;
+use super::decision::refuse;
+use super::effect::{EffectView, give};
 use super::guard::guard;
-use super::text::{EffectView, Text, slices};
+use super::pointer::{at, free};
+use super::text::{Text, slices};
 use crate::host::{Binding, Client, Decision, Scope};
 use crate::refusal::{Reason, Refusal};
 use crate::token_binding::{Context, Ekm, Offer, Parameters};
@@ -53,29 +56,6 @@ pub(super) unsafe extern "C" fn client_negotiated(client: *const Client, answer:
         Parameters::of_own_answer(answer).map(|parameters| Context { parameters, ekm })
     });
     guard(|| client.negotiated(context.flatten()));
-}
-
-/// Gives a refusal to the shim.
-///
-/// # Safety
-/// `out` is NULL or writable.
-pub(super) unsafe fn refuse(
-    handle: &Handle,
-    scope: &Scope,
-    refusal: &Refusal,
-    out: *mut *mut Decision,
-) -> c_int {
-    let made = guard(|| {
-        let policy = handle.configuration.policy(scope)?;
-        Some(Box::into_raw(Box::new(Decision::refused(policy, refusal))))
-    });
-    if let Some(decision) = made.flatten()
-        && !out.is_null()
-    {
-        // SAFETY: as the caller vouches.
-        unsafe { out.write(decision) };
-    }
-    0
 }
 
 pub(super) unsafe extern "C" fn binding_verify(

@@ -2,10 +2,13 @@
 
 use std::ffi::{c_char, c_int};
 
-use super::binding::refuse;
-use super::entries::{Handle, at, free, give, now};
+use super::clock::now;
+use super::configuration::{FAILED, Handle};
+use super::decision::refuse;
+use super::effect::{EffectView, give};
 use super::guard::guard;
-use super::text::{EffectView, Text, slices};
+use super::pointer::{at, free};
+use super::text::{Text, slices};
 use crate::host::{Binding, Client, Cookies, Decision, HeaderChange, Line, Scope, Sealed, Visit};
 use crate::refusal::{Reason, Refusal};
 
@@ -217,7 +220,7 @@ pub(super) unsafe extern "C" fn cookies_complete(
     scope: *const Scope,
 ) -> *const c_char {
     // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return super::entries::FAILED };
+    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
     // SAFETY: kept by the configuration.
     let scope = unsafe { at(scope) };
     guard(|| {
@@ -230,10 +233,10 @@ pub(super) unsafe extern "C" fn cookies_complete(
         match checked {
             Some(Ok(())) => std::ptr::null(),
             Some(Err(refusal)) => handle.complaint(refusal.to_string()),
-            None => super::entries::FAILED,
+            None => FAILED,
         }
     })
-    .unwrap_or(super::entries::FAILED)
+    .unwrap_or(FAILED)
 }
 
 pub(super) unsafe extern "C" fn scope_protects(

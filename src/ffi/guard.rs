@@ -16,6 +16,15 @@ pub(super) fn guard<T>(body: impl FnOnce() -> T) -> Option<T> {
     }
 }
 
+/// Lets a test see what becomes of a panic in the running server. Never in a released module.
+#[cfg(feature = "fault-injection")]
+#[allow(clippy::panic)]
+pub(super) fn fault(authorization: &[&[u8]]) {
+    if authorization.iter().any(|value| value.ends_with(b"fault-injection-panic")) {
+        panic!("injected by a test");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int, c_ulong, c_void};
 
-use super::entries::{CORE, Core};
+use super::table::{CORE, Core};
 
 /// `module_struct` of `http_config.h`.
 #[repr(C)]

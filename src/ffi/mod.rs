@@ -5,11 +5,20 @@
 
 mod answer;
 mod binding;
+mod client;
+mod clock;
+mod configuration;
 mod cookies;
-mod entries;
+mod decision;
+mod effect;
 mod guard;
 #[cfg(feature = "httpd")]
 mod httpd;
 #[cfg(feature = "nginx")]
 mod nginx;
+mod pointer;
+mod process;
+mod requirement;
+mod scope;
+mod table;
 mod text;

@@ -5,7 +5,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::entries::{CORE, Core};
+use super::table::{CORE, Core};
 
 /// A pointer to something that lives as long as the module.
 #[repr(transparent)]

@@ -1,4 +1,4 @@
-//! Text and effects as the shims see them.
+//! Text as the shims see it.
 
 use std::ffi::c_char;
 
@@ -55,29 +55,7 @@ pub(super) unsafe fn slices<'a>(texts: *const Text, count: usize) -> Vec<&'a [u8
     texts.iter().map(|text| unsafe { text.bytes() }).collect()
 }
 
-/// `ab_effect`.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub(super) struct EffectView {
-    target: u32,
-    name: *const c_char,
-    value: *const c_char,
-}
-
-impl EffectView {
-    pub(super) fn of(effect: &crate::effect::Effect) -> Self {
-        Self {
-            target: effect.target() as u32,
-            name: effect.name().as_ptr(),
-            value: effect.value().as_ptr(),
-        }
-    }
-
-    pub(super) const fn of_borrowed(effect: &crate::host::BorrowedEffect<'_>) -> Self {
-        Self {
-            target: effect.target as u32,
-            name: effect.name.as_ptr(),
-            value: effect.value.as_ptr(),
-        }
-    }
+/// The texts, if all of them are UTF-8.
+pub(super) fn texts<'a>(arguments: &[&'a [u8]]) -> Option<Vec<&'a str>> {
+    arguments.iter().map(|argument| std::str::from_utf8(argument).ok()).collect()
 }
