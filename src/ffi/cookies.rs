@@ -1,15 +1,17 @@
 //! The functions of `ab_core` about cookies.
 
-use std::ffi::{c_char, c_int};
+use std::ffi::{CString, c_char, c_int};
 
 use super::clock::now;
 use super::configuration::{FAILED, Handle};
 use super::decision::refuse;
 use super::effect::{EffectView, give};
 use super::guard::guard;
+use super::line::tell;
 use super::pointer::{at, free};
 use super::text::{Text, slices};
 use crate::host::{Binding, Client, Cookies, Decision, HeaderChange, Line, Scope, Sealed, Visit};
+use crate::outbound::Level;
 use crate::refusal::{Reason, Refusal};
 
 /// `ab_visit`.
@@ -133,20 +135,12 @@ pub(super) unsafe extern "C" fn cookies_line(
     // SAFETY: from `cookies_open`, alive as long as its request.
     let lines = (unsafe { at(cookies) }).map_or(&[][..], Cookies::lines);
     // SAFETY: the shim's own variable.
-    unsafe { line(lines, index, level) }
+    unsafe { tell(line(lines, index), level) }
 }
 
-/// Gives a log line to the shim.
-///
-/// # Safety
-/// `level` is NULL or writable.
-unsafe fn line(lines: &[Line], index: usize, level: *mut u32) -> *const c_char {
-    let Some((line, matter)) = lines.get(index) else { return std::ptr::null() };
-    if !level.is_null() {
-        // SAFETY: as the caller vouches.
-        unsafe { level.write(*matter as u32) };
-    }
-    line.as_ptr()
+/// The line at `index` of these.
+fn line(lines: &[Line], index: usize) -> Option<(&CString, Level)> {
+    lines.get(index).map(|(line, level)| (line, *level))
 }
 
 pub(super) unsafe extern "C" fn cookies_seal(
@@ -212,7 +206,7 @@ pub(super) unsafe extern "C" fn sealed_line(
     // SAFETY: from `cookies_seal`, alive as long as its request.
     let lines = (unsafe { at(sealed) }).map_or(&[][..], Sealed::lines);
     // SAFETY: the shim's own variable.
-    unsafe { line(lines, index, level) }
+    unsafe { tell(line(lines, index), level) }
 }
 
 pub(super) unsafe extern "C" fn cookies_complete(

@@ -7,6 +7,7 @@ use super::clock::now;
 use super::configuration::Handle;
 use super::effect::{EffectView, give};
 use super::guard::guard;
+use super::line::tell;
 use super::pointer::{at, free};
 use super::text::{Text, slices};
 use crate::effect::Effect;
@@ -122,12 +123,8 @@ pub(super) unsafe extern "C" fn decision_line(
 ) -> *const c_char {
     // SAFETY: from `decide`, alive as long as its request.
     let line = (unsafe { at(decision) }).and_then(Decision::line);
-    let Some((line, matter)) = line else { return std::ptr::null() };
-    if !level.is_null() {
-        // SAFETY: the shim's own variable.
-        unsafe { level.write(matter as u32) };
-    }
-    line.as_ptr()
+    // SAFETY: the shim's own variable.
+    unsafe { tell(line, level) }
 }
 
 pub(super) unsafe extern "C" fn decision_effect(

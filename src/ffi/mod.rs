@@ -14,6 +14,7 @@ mod effect;
 mod guard;
 #[cfg(feature = "httpd")]
 mod httpd;
+mod line;
 #[cfg(feature = "nginx")]
 mod nginx;
 mod pointer;
