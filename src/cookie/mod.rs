@@ -38,32 +38,37 @@
 //! ```
 
 mod chunk;
+mod chunks;
 mod cookie_date;
 mod cookie_header;
 mod jar;
 mod judge;
 mod key_ring;
 mod memory;
+mod opened_cookies;
 mod payload;
 mod possession;
 mod rule;
 mod scope;
 mod seal;
 mod seal_error;
+mod sealed_cookies;
 mod secret;
 mod set_cookie;
+#[cfg(test)]
+mod testing;
 mod xaes;
 
-pub use jar::{
-    Change, CookieOutcome, Jar, Opened, OpenedCookies, Presented, SealOutcome, SealedCookies,
-    open_request, protects, seal_one, seal_response, sealed_text,
-};
+pub use chunks::{Presented, sealed_text};
+pub use jar::Jar;
 pub use judge::{CookieCheck, Request, Situation, judge};
 pub use key_ring::{KeyRing, KeyRingError};
+pub use opened_cookies::{Change, CookieOutcome, Opened, OpenedCookies, open_request};
 pub use payload::{CookiePolicy, Payload, SessionCookie};
 pub use possession::{Possession, PossessionKind};
 pub use rule::{CookieRule, CookieRules, NamePattern, NamePatternError};
 pub use scope::{HostScope, Scope, default_path, host_of};
 pub use seal::{Nonce, key_id, open, seal};
 pub use seal_error::SealError;
+pub use sealed_cookies::{SealOutcome, SealedCookies, protects, seal_one, seal_response};
 pub use secret::{Secret, SecretError};
