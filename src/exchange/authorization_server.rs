@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::assertion::AssertionPolicy;
-use super::client::{AuthenticatedClient, Authentication, Client, Clients};
+use super::authentication::Authentication;
+use super::client::Client;
+use super::clients::{AuthenticatedClient, Clients};
 use super::denial::{Denial, DenialReason, Failure, told};
 use super::grant::{Asked, Grant, Signer, scope_words};
 use super::grant_type::GrantType;

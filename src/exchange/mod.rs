@@ -77,9 +77,12 @@
 //! an exchange never widens: not the scope, not the lifetime, not the binding.
 
 mod assertion;
+mod authentication;
 mod authorization_server;
 mod certificate_name;
 mod client;
+mod client_credentials;
+mod clients;
 mod credential_file;
 mod credential_hash;
 mod denial;
@@ -99,9 +102,11 @@ mod subject;
 mod testing;
 mod token_type;
 
+pub use authentication::Authentication;
 pub use authorization_server::{AuthorizationServer, SetupError};
 pub use certificate_name::{CertificateName, DistinguishedName, DistinguishedNameError};
-pub use client::{Authentication, Client, Clients};
+pub use client::Client;
+pub use clients::Clients;
 pub use credential_file::{Credential, CredentialFile, CredentialFileError};
 pub use credential_hash::{CredentialHash, CredentialHashError};
 pub use denial::{Denial, DenialReason, Failure, Needed};
