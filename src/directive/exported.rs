@@ -1,4 +1,5 @@
-//! Claims and variables that are exported, each under a name that is free to be given.
+//! What is exported: claims and variables, each under a name that is free to be given, and the
+//! client's certificate.
 
 use super::value::Value;
 use crate::export::EXPORTS;
@@ -140,4 +141,47 @@ pub(super) fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, Str
     }
     list.extend(more);
     true
+}
+
+/// Which RFC 9440 headers are sent to the backend.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertHeader {
+    /// None.
+    #[default]
+    Off,
+    /// `Client-Cert`.
+    Leaf,
+    /// `Client-Cert` and `Client-Cert-Chain`.
+    Chain,
+}
+
+impl Value for ClientCertHeader {
+    fn syntax() -> String {
+        "off, leaf or chain".to_owned()
+    }
+
+    fn parse(arguments: &[&str]) -> Option<Self> {
+        match arguments {
+            ["off"] => Some(Self::Off),
+            ["leaf"] => Some(Self::Leaf),
+            ["chain"] => Some(Self::Chain),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exports_do_not_reach_for_what_is_not_theirs() {
+        assert_eq!(ClaimExports::parse(&["e-mail"]).unwrap().0[0].1, "BOUND_CLAIM_E_MAIL");
+        assert_eq!(ClaimExports::parse(&["x", "LD_PRELOAD"]), None);
+        assert_eq!(ClaimExports::parse(&["x", "A B"]), None);
+        assert_eq!(HeaderExports::parse(&["x", "Content-Length"]), None);
+        assert_eq!(HeaderExports::parse(&["x", "X\r\n"]), None);
+        let mut headers = HeaderExports::parse(&["a", "X-A"]).unwrap();
+        assert!(!headers.add(HeaderExports::parse(&["b", "x-a"]).unwrap()));
+    }
 }

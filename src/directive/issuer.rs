@@ -76,3 +76,48 @@ pub fn fetchable(text: &str) -> Option<Url> {
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
     (scheme && plain).then_some(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_over_tls_or_from_this_machine() {
+        for good in [
+            "https://as.example/jwks",
+            "http://127.0.0.1:1/j",
+            "http://[::1]/j",
+            "http://localhost/j",
+        ] {
+            assert!(fetchable(good).is_some(), "{good}");
+        }
+        for bad in [
+            "http://as.example/jwks",
+            "ftp://localhost/",
+            "file:///etc/passwd",
+            "https://u:p@as.example/",
+            "x",
+            "http://127.0.0.1.example/",
+            "https://as.example/#f",
+        ] {
+            assert!(fetchable(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn issuers_add_up_but_not_twice() {
+        let mut issuers = Issuers::parse(&["https://a", "jwks-file", "/a"]).unwrap();
+        assert!(issuers.add(Issuers::parse(&["https://b", "discover"]).unwrap()));
+        assert!(!issuers.add(Issuers::parse(&["https://a", "discover"]).unwrap()));
+        assert_eq!(issuers.0.len(), 2);
+        for bad in [
+            &["https://a"][..],
+            &["a", "discover"],
+            &["a", "jwks-file", "x"],
+            &["", "jwks-file", "/x"],
+            &["a", "jwks-uri", "http://x.example/"],
+        ] {
+            assert_eq!(Issuers::parse(bad), None, "{bad:?}");
+        }
+    }
+}

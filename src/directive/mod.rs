@@ -4,16 +4,20 @@
 //! into an outer one, the settled settings, httpd's and NGINX's tables of commands, the reference
 //! configurations and `docs/directives.md`.
 
+mod choice;
 mod cookie;
 mod exported;
 mod issuer;
+mod quantity;
 mod sts;
 mod sts_client;
 mod sts_rule;
 mod sts_rule_word;
 mod sts_signing_key;
+mod token;
 mod token_binding;
 pub mod value;
+mod word;
 
 use value::{
     AcceptedMethods, Audience, BindingHeaders, BindingVariables, ClaimExports, ClientCertHeader,
