@@ -1,6 +1,7 @@
 //! What is exported: claims and variables, each under a name that is free to be given, and the
 //! client's certificate.
 
+use super::choice::Choice;
 use super::value::Value;
 use crate::export::EXPORTS;
 
@@ -155,19 +156,9 @@ pub enum ClientCertHeader {
     Chain,
 }
 
-impl Value for ClientCertHeader {
-    fn syntax() -> String {
-        "off, leaf or chain".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        match arguments {
-            ["off"] => Some(Self::Off),
-            ["leaf"] => Some(Self::Leaf),
-            ["chain"] => Some(Self::Chain),
-            _ => None,
-        }
-    }
+impl Choice for ClientCertHeader {
+    const WORDS: &[(&str, Self)] =
+        &[("off", Self::Off), ("leaf", Self::Leaf), ("chain", Self::Chain)];
 }
 
 #[cfg(test)]

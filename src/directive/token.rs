@@ -1,5 +1,6 @@
 //! What an access token must be like.
 
+use super::choice::Choice;
 use super::value::Value;
 use super::word::words;
 use crate::confirmation::Method;
@@ -115,18 +116,8 @@ pub enum Expiry {
     Optional,
 }
 
-impl Value for Expiry {
-    fn syntax() -> String {
-        "required or optional".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        match arguments {
-            ["required"] => Some(Self::Required),
-            ["optional"] => Some(Self::Optional),
-            _ => None,
-        }
-    }
+impl Choice for Expiry {
+    const WORDS: &[(&str, Self)] = &[("required", Self::Required), ("optional", Self::Optional)];
 }
 
 /// Which methods of confirmation are acceptable.

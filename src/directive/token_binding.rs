@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 
+use super::choice::Choice;
 use super::exported::{add_named, is_reserved};
 use super::value::Value;
 use crate::export;
@@ -39,18 +40,8 @@ pub enum MessageTreatment {
     Forward,
 }
 
-impl Value for MessageTreatment {
-    fn syntax() -> String {
-        "remove or forward".to_owned()
-    }
-
-    fn parse(arguments: &[&str]) -> Option<Self> {
-        match arguments {
-            ["remove"] => Some(Self::Remove),
-            ["forward"] => Some(Self::Forward),
-            _ => None,
-        }
-    }
+impl Choice for MessageTreatment {
+    const WORDS: &[(&str, Self)] = &[("remove", Self::Remove), ("forward", Self::Forward)];
 }
 
 /// Something that Token Binding exports and that may have a header, or another name.

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+pub use super::choice::Choice;
 pub use super::cookie::{CookieAttributes, CookieEntry, CookieRefusal, Cookies, SecretFiles};
 pub use super::exported::{ClaimExports, ClientCertHeader, HeaderExports, claim_variable};
 pub use super::issuer::{IssuerEntry, Issuers, KeyLocation, fetchable};
