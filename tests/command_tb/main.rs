@@ -15,6 +15,8 @@ mod forgeries;
 mod get;
 mod messages;
 mod server;
+#[path = "../shared/mod.rs"]
+mod shared;
 #[path = "../workshop/mod.rs"]
 mod workshop;
 

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
 
 use auth_bound::jose::base64url;
 use auth_bound::token_binding::{KeyParameters, TokenBindingId};
@@ -10,6 +9,7 @@ use openssl::pkey::PKey;
 use openssl::rsa::Rsa;
 use serde_json::{Value, json};
 
+use super::shared::shared;
 use super::workshop::Workshop;
 use super::{EcdsaP256, Rsa2048Pkcs15, Rsa2048Pss, channel, key_file};
 
@@ -129,12 +129,8 @@ fn wrong_words_are_explained() {
 
 #[test]
 fn published_messages_are_judged_as_published() {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/vectors/token_binding/vectors.json");
-    let Ok(text) = fs::read_to_string(&path) else {
-        eprintln!("skipped: {} is not there", path.display());
-        return;
-    };
+    let Some(path) = shared("token_binding/vectors.json") else { return };
+    let text = fs::read_to_string(path).unwrap();
     let vectors: Value = serde_json::from_str(&text).unwrap();
     let workshop = Workshop::new("vectors");
     let (mut held, mut refused) = (0, 0);
