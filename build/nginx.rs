@@ -26,7 +26,7 @@ pub(crate) fn build() {
         panic!("{} is not configured; run its configure with --with-compat", configured.display());
     }
     let mut build = shim("nginx");
-    for name in ["request", "cookies", "endpoint", "variables"] {
+    for name in ["pool", "request", "cookies", "endpoint", "variables"] {
         build.file(format!("c_shim/nginx_{name}.c"));
     }
     let folders = [

@@ -86,11 +86,20 @@ ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal);
 /* Seals the response's cookies. */
 ngx_int_t ab_seal_cookies(ngx_http_request_t *r);
 
+/* New room of zeros in a pool, which the pool ends with `end`; NULL if memory ran out. */
+void *ab_keep(ngx_pool_t *pool, size_t size, ngx_pool_cleanup_pt end);
+
+/* The newest room that ends so, or NULL. */
+void *ab_kept(ngx_pool_t *pool, ngx_pool_cleanup_pt end);
+
 /* Takes the headers out of the request that `is_one` says. */
 ngx_int_t ab_remove_headers(ngx_http_request_t *r, ngx_uint_t (*is_one)(ngx_http_request_t *, const ngx_table_elt_t *));
 
 /* Adds a header. Name and value live as long as the request. */
 ngx_table_elt_t *ab_add_header(ngx_http_request_t *r, ngx_list_t *list, ngx_str_t name, ngx_str_t value);
+
+/* The same with what the core says. */
+ngx_int_t ab_add_effect(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect);
 
 /* The values of all headers of a list by a name in lower case; NULL if memory ran out. */
 ngx_array_t *ab_values(ngx_http_request_t *r, ngx_list_t *list, const ngx_str_t *name);

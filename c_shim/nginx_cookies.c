@@ -53,17 +53,6 @@ ab_cookies *ab_cookies_of(ngx_http_request_t *r)
     return own ? own->cookies : NULL;
 }
 
-static opened *keep(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(opened));
-
-    if (!kept)
-        return NULL;
-    ngx_memzero(kept->data, sizeof(opened));
-    kept->handler = free_cookies;
-    return kept->data;
-}
-
 /* What the client itself asked for, whatever it was redirected to here. */
 static ab_visit visit_of(ngx_http_request_t *r)
 {
@@ -175,7 +164,7 @@ ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal)
 
     if (before ? before->scope == place->scope : !core->scope_protects(http->configuration, place->scope))
         return NGX_DECLINED;
-    opened *own = keep(r);
+    opened *own = ab_keep(r->pool, sizeof(*own), free_cookies);
     if (!own)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     own->request = r;
@@ -245,13 +234,12 @@ ngx_int_t ab_seal_cookies(ngx_http_request_t *r)
     if (done && !sealed)
         return NGX_OK;
     if (sealed) {
-        ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(sealed));
+        ab_sealed **kept = ab_keep(r->pool, sizeof(sealed), free_sealed);
         if (!kept) {
             core->sealed_free(sealed);
             return NGX_ERROR;
         }
-        kept->handler = free_sealed;
-        *(ab_sealed **)kept->data = sealed;
+        *kept = sealed;
         write_lines(r, sealed_line, sealed);
     }
     return replace_headers(r, sealed);

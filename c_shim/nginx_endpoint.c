@@ -10,14 +10,7 @@ typedef struct {
 
 static void free_answer(void *data) { core->answer_free(((answering *)data)->answer); }
 
-static answering *answering_of(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t *kept = r->pool->cleanup;
-
-    while (kept && kept->handler != free_answer)
-        kept = kept->next;
-    return kept ? kept->data : NULL;
-}
+static answering *answering_of(ngx_http_request_t *r) { return ab_kept(r->pool, free_answer); }
 
 static ngx_int_t send_answer(ngx_http_request_t *r, const ab_answer *answer)
 {
@@ -27,12 +20,9 @@ static ngx_int_t send_answer(ngx_http_request_t *r, const ab_answer *answer)
 
     if (line)
         ngx_log_error(ab_level(level), r->connection->log, 0, "%s", line);
-    for (size_t i = 0; core->answer_header(answer, i, &header); i++) {
-        ngx_str_t name = {ngx_strlen(header.name), (u_char *)header.name};
-        ngx_str_t value = {ngx_strlen(header.value), (u_char *)header.value};
-        if (!ab_add_header(r, &r->headers_out.headers, name, value))
+    for (size_t i = 0; core->answer_header(answer, i, &header); i++)
+        if (ab_add_effect(r, &r->headers_out.headers, &header) != NGX_OK)
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
     return ab_respond(r, (ngx_uint_t)core->answer_status(answer), core->answer_media_type(answer), core->answer_body(answer));
 }
 
@@ -97,9 +87,9 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ngx_table_elt_t *type = r->headers_in.content_type, *header = r->headers_in.authorization;
     ab_text authorization = {header ? (char *)header->value.data : NULL, header ? header->value.len : 0};
-    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(answering));
+    answering *own = ab_keep(r->pool, sizeof(*own), free_answer);
 
-    if (!kept)
+    if (!own)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     call->client = ab_client_of(r);
     call->binding = ab_binding_of(r);
@@ -109,12 +99,9 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
     call->authorization = &authorization;
     call->authorization_count = header != NULL; /* NGINX refuses a second one itself */
     call->realm = place->realm;
-    answering *own = kept->data;
-    ngx_memzero(own, sizeof(*own));
     own->answer = core->answer_new(http->process, http->configuration, place->scope, place->endpoint, call);
     if (!own->answer)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    kept->handler = free_answer;
     return core->answer_pending(own->answer) ? wait_in_pool(r, own) : send_answer(r, own->answer);
 }
 

@@ -28,18 +28,9 @@ ab_tls *ab_tls_of(SSL *ssl)
 {
     /* An HTTP/2 stream has a connection of its own; this is the one of them all. */
     ngx_pool_t *pool = ((ngx_connection_t *)ngx_ssl_get_connection(ssl))->pool;
-    ngx_pool_cleanup_t *kept = pool->cleanup;
+    ab_tls *tls = ab_kept(pool, release_tls);
 
-    while (kept && kept->handler != release_tls)
-        kept = kept->next;
-    if (!kept) {
-        kept = ngx_pool_cleanup_add(pool, sizeof(ab_tls));
-        if (!kept)
-            return NULL;
-        ngx_memzero(kept->data, sizeof(ab_tls));
-        kept->handler = release_tls;
-    }
-    return kept->data;
+    return tls ? tls : ab_keep(pool, sizeof(*tls), release_tls);
 }
 
 ab_client *ab_client_of(ngx_http_request_t *r)
@@ -115,7 +106,7 @@ ngx_table_elt_t *ab_add_header(ngx_http_request_t *r, ngx_list_t *list, ngx_str_
     return header;
 }
 
-static ngx_int_t add_header(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
+ngx_int_t ab_add_effect(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
 {
     ngx_str_t name = {ngx_strlen(effect->name), (u_char *)effect->name};
     ngx_str_t value = {ngx_strlen(effect->value), (u_char *)effect->value};
@@ -169,10 +160,10 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
     if (ab_remove_headers(r, is_ours) != NGX_OK)
         return NGX_ERROR;
     for (size_t i = 0; client_header(r, i, &effect); i++)
-        if (add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
+        if (ab_add_effect(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     for (size_t i = 0; core->decision_effect(decision, i, &effect); i++)
-        if (effect.target == AB_REQUEST_HEADER && add_header(r, &r->headers_in.headers, &effect) != NGX_OK)
+        if (effect.target == AB_REQUEST_HEADER && ab_add_effect(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     return NGX_OK;
 }
@@ -183,25 +174,15 @@ static void free_binding(void *data) { core->binding_free(*(ab_binding **)data);
 
 ab_binding *ab_binding_of(ngx_http_request_t *r)
 {
-    ngx_pool_cleanup_t *kept = r->pool->cleanup;
-
-    while (kept && kept->handler != free_binding)
-        kept = kept->next;
-    return kept ? *(ab_binding **)kept->data : NULL;
+    ab_binding **kept = ab_kept(r->pool, free_binding);
+    return kept ? *kept : NULL;
 }
 
 /* --- the decision --- */
 
 static void free_decision(void *data) { core->decision_free(((decided *)data)->decision); }
 
-static decided *newest(ngx_http_request_t *r)
-{
-    ngx_pool_cleanup_t *kept = r->pool->cleanup;
-
-    while (kept && kept->handler != free_decision)
-        kept = kept->next;
-    return kept ? kept->data : NULL;
-}
+static decided *newest(ngx_http_request_t *r) { return ab_kept(r->pool, free_decision); }
 
 ab_decision *ab_decision_of(ngx_http_request_t *r)
 {
@@ -212,15 +193,12 @@ ab_decision *ab_decision_of(ngx_http_request_t *r)
 /* Keeps a decision for the request. */
 static decided *keep(ngx_http_request_t *r, ab_decision *decision, ab_scope *scope)
 {
-    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(decided));
+    decided *own = ab_keep(r->pool, sizeof(*own), free_decision);
 
-    if (!kept) {
+    if (!own) {
         core->decision_free(decision);
         return NULL;
     }
-    decided *own = kept->data;
-    ngx_memzero(own, sizeof(*own));
-    kept->handler = free_decision;
     own->scope = scope;
     own->decision = decision;
     return own;
@@ -426,13 +404,12 @@ static ngx_int_t read_request(ngx_http_request_t *r)
         return refuse_by(r, refusal);
     if (!binding)
         return NGX_DECLINED;
-    ngx_pool_cleanup_t *kept = ngx_pool_cleanup_add(r->pool, sizeof(binding));
+    ab_binding **kept = ab_keep(r->pool, sizeof(binding), free_binding);
     if (!kept) {
         core->binding_free(binding);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
-    kept->handler = free_binding;
-    *(ab_binding **)kept->data = binding;
+    *kept = binding;
     return NGX_DECLINED;
 }
 
@@ -526,11 +503,11 @@ static ngx_int_t add_response_headers(ngx_http_request_t *r)
     ab_effect effect;
 
     for (size_t i = 0; refused && core->decision_effect(refused->decision, i, &effect); i++)
-        if (effect.target == AB_RESPONSE_HEADER && add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
+        if (effect.target == AB_RESPONSE_HEADER && ab_add_effect(r, &r->headers_out.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     if (r == r->main &&
         core->binding_response(http->configuration, place->scope, ab_binding_of(r), (int)r->headers_out.status, &effect) &&
-        add_header(r, &r->headers_out.headers, &effect) != NGX_OK)
+        ab_add_effect(r, &r->headers_out.headers, &effect) != NGX_OK)
         return NGX_ERROR;
     if (r == r->main && ab_seal_cookies(r) != NGX_OK)
         return NGX_ERROR;
