@@ -73,6 +73,9 @@ ab_tls *ab_tls_of(SSL *ssl);
 /* What the connection has proved; NULL without TLS. */
 ab_client *ab_client_of(ngx_http_request_t *r);
 
+/* Keeps what the request has proved by Token Binding; ends it if memory ran out. */
+ngx_int_t ab_keep_binding(ngx_http_request_t *r, ab_binding *binding);
+
 /* What the request has proved by Token Binding, or NULL. */
 ab_binding *ab_binding_of(ngx_http_request_t *r);
 

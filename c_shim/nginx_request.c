@@ -172,6 +172,18 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
 
 static void free_binding(void *data) { core->binding_free(*(ab_binding **)data); }
 
+ngx_int_t ab_keep_binding(ngx_http_request_t *r, ab_binding *binding)
+{
+    ab_binding **kept = ab_keep(r->pool, sizeof(binding), free_binding);
+
+    if (!kept) {
+        core->binding_free(binding);
+        return NGX_ERROR;
+    }
+    *kept = binding;
+    return NGX_OK;
+}
+
 ab_binding *ab_binding_of(ngx_http_request_t *r)
 {
     ab_binding **kept = ab_kept(r->pool, free_binding);
@@ -402,15 +414,7 @@ static ngx_int_t read_request(ngx_http_request_t *r)
         return NGX_DECLINED;
     if (!core->binding_verify(http->configuration, place->scope, client, messages->elts, messages->nelts, &binding, &refusal))
         return refuse_by(r, refusal);
-    if (!binding)
-        return NGX_DECLINED;
-    ab_binding **kept = ab_keep(r->pool, sizeof(binding), free_binding);
-    if (!kept) {
-        core->binding_free(binding);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-    *kept = binding;
-    return NGX_DECLINED;
+    return !binding || ab_keep_binding(r, binding) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
 
 /* What an earlier location's decision exports goes on to a location that has none of its own. */
