@@ -26,7 +26,8 @@ pub(crate) fn build() {
         panic!("{} is not configured; run its configure with --with-compat", configured.display());
     }
     let mut build = shim("nginx");
-    for name in ["pool", "request", "cookies", "endpoint", "variables"] {
+    for name in ["pool", "client", "headers", "wait", "request", "cookies", "endpoint", "variables"]
+    {
         build.file(format!("c_shim/nginx_{name}.c"));
     }
     let folders = [

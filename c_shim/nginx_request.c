@@ -20,117 +20,12 @@ typedef struct {
 
 static ngx_http_output_header_filter_pt next_header_filter;
 
-/* --- the client --- */
-
-static void release_tls(void *tls) { ab_tls_release(core, tls); }
-
-ab_tls *ab_tls_of(SSL *ssl)
-{
-    /* An HTTP/2 stream has a connection of its own; this is the one of them all. */
-    ngx_pool_t *pool = ((ngx_connection_t *)ngx_ssl_get_connection(ssl))->pool;
-    ab_tls *tls = ab_kept(pool, release_tls);
-
-    return tls ? tls : ab_keep(pool, sizeof(*tls), release_tls);
-}
-
-ab_client *ab_client_of(ngx_http_request_t *r)
-{
-    SSL *ssl = r->connection->ssl ? r->connection->ssl->connection : NULL;
-    ab_tls *tls = ssl ? ab_tls_of(ssl) : NULL;
-
-    return tls && ab_tls_refresh(core, tls, ssl) ? tls->client : NULL;
-}
-
 /* --- headers --- */
-
-/* NGINX sends the list to backends as it is, so it is not enough to mark a header; and NGINX keeps
- * pointers to headers, so none may move. Therefore the list is cut in two around each. */
-ngx_int_t ab_remove_headers(ngx_http_request_t *r, ngx_uint_t (*is_one)(ngx_http_request_t *, const ngx_table_elt_t *))
-{
-    ngx_list_t *list = &r->headers_in.headers;
-    ngx_list_part_t *part, *behind;
-    ngx_uint_t removed = 0;
-
-    for (part = &list->part; part; part = part->next) {
-        ngx_table_elt_t *headers = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!is_one(r, &headers[i]))
-                continue;
-            behind = ngx_palloc(r->pool, sizeof(*behind));
-            if (!behind)
-                return NGX_ERROR;
-            behind->elts = &headers[i + 1];
-            behind->nelts = part->nelts - i - 1;
-            behind->next = part->next;
-            part->next = behind;
-            part->nelts = i;
-            /* For whoever has a pointer to it. */
-            headers[i].hash = 0;
-            ngx_str_set(&headers[i].value, "");
-            removed = 1;
-        }
-    }
-    if (!removed)
-        return NGX_OK;
-    /* NGINX's loops expect no empty part but the first. */
-    for (part = &list->part; part->next;) {
-        if (part->next->nelts)
-            part = part->next;
-        else
-            part->next = part->next->next;
-    }
-    /* The next header begins a part of its own, as if this one were full. */
-    list->last = part;
-    list->nalloc = part->nelts ? part->nelts : 1;
-    return NGX_OK;
-}
 
 static ngx_uint_t is_ours(ngx_http_request_t *r, const ngx_table_elt_t *header)
 {
     ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     return core->strips(http->configuration, (char *)header->key.data, header->key.len) != 0;
-}
-
-ngx_table_elt_t *ab_add_header(ngx_http_request_t *r, ngx_list_t *list, ngx_str_t name, ngx_str_t value)
-{
-    u_char *lowcase = ngx_pnalloc(r->pool, name.len);
-    ngx_table_elt_t *header = lowcase ? ngx_list_push(list) : NULL;
-
-    if (!header)
-        return NULL;
-    ngx_memzero(header, sizeof(*header)); /* since 1.23 there is also a link to the next of a name */
-    header->hash = ngx_hash_strlow(lowcase, name.data, name.len);
-    header->lowcase_key = lowcase;
-    header->key = name;
-    header->value = value;
-    return header;
-}
-
-ngx_int_t ab_add_effect(ngx_http_request_t *r, ngx_list_t *list, const ab_effect *effect)
-{
-    ngx_str_t name = {ngx_strlen(effect->name), (u_char *)effect->name};
-    ngx_str_t value = {ngx_strlen(effect->value), (u_char *)effect->value};
-    return ab_add_header(r, list, name, value) ? NGX_OK : NGX_ERROR;
-}
-
-ngx_array_t *ab_values(ngx_http_request_t *r, ngx_list_t *list, const ngx_str_t *name)
-{
-    ngx_array_t *values = ngx_array_create(r->pool, 1, sizeof(ab_text));
-
-    for (ngx_list_part_t *part = &list->part; values && part; part = part->next) {
-        ngx_table_elt_t *headers = part->elts;
-        for (ngx_uint_t i = 0; i < part->nelts; i++) {
-            if (!headers[i].hash || headers[i].key.len != name->len ||
-                ngx_strncasecmp(headers[i].key.data, name->data, name->len) != 0)
-                continue;
-            ab_text *value = ngx_array_push(values);
-            if (!value)
-                return NULL;
-            value->data = (char *)headers[i].value.data;
-            value->size = headers[i].value.len;
-        }
-    }
-    return values;
 }
 
 /* A request header that the location asks for whatever is decided: of the client's certificate,
@@ -166,28 +61,6 @@ static ngx_int_t export_headers(ngx_http_request_t *r, const ab_decision *decisi
         if (effect.target == AB_REQUEST_HEADER && ab_add_effect(r, &r->headers_in.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     return NGX_OK;
-}
-
-/* --- Token Binding --- */
-
-static void free_binding(void *data) { core->binding_free(*(ab_binding **)data); }
-
-ngx_int_t ab_keep_binding(ngx_http_request_t *r, ab_binding *binding)
-{
-    ab_binding **kept = ab_keep(r->pool, sizeof(binding), free_binding);
-
-    if (!kept) {
-        core->binding_free(binding);
-        return NGX_ERROR;
-    }
-    *kept = binding;
-    return NGX_OK;
-}
-
-ab_binding *ab_binding_of(ngx_http_request_t *r)
-{
-    ab_binding **kept = ab_kept(r->pool, free_binding);
-    return kept ? *kept : NULL;
 }
 
 /* --- the decision --- */
@@ -230,67 +103,6 @@ static decided *decide(ngx_http_request_t *r)
 }
 
 #if (NGX_THREADS)
-
-/* A request that waits in the pool: for what, and what to do when that is over. */
-typedef struct {
-    ngx_http_request_t *request;
-    void (*done)(ngx_http_request_t *);
-    void *work;
-    void (*handler)(void *, ngx_log_t *);
-} waiting;
-
-/* In a thread of the pool. */
-static void work(void *data, ngx_log_t *log)
-{
-    waiting *own = data;
-    own->handler(own->work, log);
-}
-
-static void resume(ngx_event_t *event)
-{
-    ngx_thread_task_t *task = (ngx_thread_task_t *)((u_char *)event - offsetof(ngx_thread_task_t, event));
-    ngx_http_request_t *r = event->data; /* NGINX's debug log takes this for something with a connection */
-    ngx_connection_t *c = r->connection;
-    waiting *own = task->ctx;
-
-    ngx_http_set_log_request(c->log, r);
-    if (event->timedout) {
-        ngx_log_error(NGX_LOG_ALERT, c->log, 0, "waiting takes too long");
-        event->timedout = 0;
-        return;
-    }
-    if (event->timer_set)
-        ngx_del_timer(event);
-    r->main->blocked--;
-    r->aio = 0;
-    own->done(r);
-    /* Goes on with the phases, or ends the request if it was terminated meanwhile. */
-    c->write->handler(c->write);
-}
-
-/* Leaves the event loop to others until `handler` is through. `blocked` keeps the request alive
- * whatever becomes of the client; the timer keeps a worker alive that shuts down gracefully, as
- * NGINX itself does since 1.25.4. */
-ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log_t *), void (*done)(ngx_http_request_t *),
-                          void *data)
-{
-    ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    ngx_thread_task_t *task = ngx_thread_task_alloc(r->pool, sizeof(waiting));
-
-    if (!task)
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    *(waiting *)task->ctx = (waiting){r, done, data, handler};
-    task->handler = work;
-    task->event.data = r;
-    task->event.handler = resume;
-    task->event.log = r->connection->log;
-    if (ngx_thread_task_post(place->pool, task) != NGX_OK)
-        return NGX_HTTP_SERVICE_UNAVAILABLE; /* the queue is full, and NGINX has said so */
-    ngx_add_timer(&task->event, 60000);
-    r->main->blocked++;
-    r->aio = 1;
-    return NGX_AGAIN;
-}
 
 static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((decided *)own)->decision); }
 

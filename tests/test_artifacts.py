@@ -20,7 +20,7 @@ COMPARISONS = {
     "ap_cstr_casecmp": {"httpd.c", "httpd_request.c"},
     "strcmp": {"httpd_endpoint.c"},
     "ngx_strcasecmp": {"nginx.c"},
-    "ngx_strncasecmp": {"nginx_variables.c", "nginx_request.c", "nginx_cookies.c"},
+    "ngx_strncasecmp": {"nginx_variables.c", "nginx_headers.c", "nginx_cookies.c"},
 }
 
 
