@@ -20,6 +20,7 @@ from harness.token_caller import (
     error,
     of_issuer,
     outages,
+    said,
     sound,
     unavailable,
 )
@@ -220,3 +221,38 @@ def test_a_key_that_is_not_published(around, kind):
         asked["subject"]["key"] = "p256-unpublished"
         assert error(exchange(server, **asked)) == (400, "invalid_request")
         assert server.log.await_line("AB4201 .*AB1108")
+
+
+# Two issuers in one server, each with a client of the same name.
+TWO_ISSUERS = {
+    "realm": "test",
+    "hosts": {
+        name: {
+            "certificates": "optional_no_ca",
+            "set": {
+                "sts-issuer": f"https://{name}.example",
+                "sts-client": f"service private_key_jwt jwks-file {{jwks:{name}}}",
+            },
+        }
+        for name in ("one", "two")
+    },
+    "jwks": {"one": ["p256-client"], "two": ["p256"]},
+    "location": [{"path": "/token", "protect": False, "served": "token-exchange"}],
+    "files": {"credentials.secret": "{sha256:carols-credential} carol\n"},
+    "set": {
+        "sts-signing-key": "{signing-key:p256-now}",
+        "sts-credentials": "{folder}/credentials.secret",
+        "sts-rule": "audience=https://api.example",
+    },
+}
+
+
+def test_two_issuers_of_one_server_do_not_share_identifiers(around, kind):
+    with serving(kind, World.parse(TWO_ISSUERS), around) as server:
+        server.log.announce("AB4111 client-assertion-replayed")
+        for status in (200, 400):
+            for host, key in (("one", "p256-client"), ("two", "p256")):
+                claims = {"iss": "service", "sub": "service", "jti": "42", "aud": f"https://{host}.example"}
+                made = sound(server, host=host, parameters=CAROL, assertion={"key": key, "claims": claims})
+                assert send(server, made, host=host).status == status, host
+        assert said(server, "AB4111") == 2

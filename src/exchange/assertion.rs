@@ -22,7 +22,10 @@ const MAX_ID: usize = 256;
 
 /// The rules for assertions made for one token endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct AssertionPolicy(Policy);
+pub(super) struct AssertionPolicy {
+    issuer: String,
+    policy: Policy,
+}
 
 /// An assertion that holds, if it was not used before.
 #[derive(Clone, Copy, Debug)]
@@ -41,15 +44,16 @@ impl AssertionPolicy {
         let types = ["client-authentication+jwt", "JWT", "none"];
         let token_types = TokenTypes::parse(&types)
             .ok_or_else(|| Fault { got: types.join(" "), expected: TokenTypes::syntax() })?;
-        Ok(Self(Policy::new()?.audience(issuer).audience(token_endpoint).with(|settings| {
+        let policy = Policy::new()?.audience(issuer).audience(token_endpoint).with(|settings| {
             settings.token_types = token_types;
             settings.bearer = Toggle(true);
-        })))
+        });
+        Ok(Self { issuer: issuer.to_owned(), policy })
     }
 
     /// Accepts one more audience: another name of the token endpoint.
     pub(super) fn also_for(self, audience: &str) -> Self {
-        Self(self.0.audience(audience))
+        Self { policy: self.policy.audience(audience), ..self }
     }
 
     /// Verifies the assertion of the client `id`, whose keys are `keys`.
@@ -62,7 +66,7 @@ impl AssertionPolicy {
     ) -> Result<SingleUse, Failure> {
         // RFC 7523, section 3: "the "iss" [...] MUST be the "client_id""; the keys tried are
         // this client's alone.
-        let policy = self.0.clone().trust(id, Arc::clone(keys));
+        let policy = self.policy.clone().trust(id, Arc::clone(keys));
         let verified = verify(assertion, &policy, now)
             .map_err(|failure| Failure::of_token(failure, DenialReason::ClientAssertionRefused))?;
         verified
@@ -81,7 +85,8 @@ impl AssertionPolicy {
         if expires > now.saturating_add(MAX_LIFETIME).saturating_add(leeway) {
             return Err(refused("exp is more than ten minutes ahead").into());
         }
-        Ok(SingleUse { id: ReplayId::new(id, identifier), until: expires.saturating_add(leeway) })
+        let id = ReplayId::new(&self.issuer, id, identifier);
+        Ok(SingleUse { id, until: expires.saturating_add(leeway) })
     }
 }
 
@@ -125,7 +130,7 @@ mod tests {
         };
         for audience in ["https://as.example", ENDPOINT, "https://mtls.as.example/token"] {
             let single_use = verify(&assertion(audience, 60)).unwrap();
-            assert_eq!(single_use.id, ReplayId::new("client", "1"));
+            assert_eq!(single_use.id, ReplayId::new("https://as.example", "client", "1"));
             assert_eq!(single_use.until, NOW + 90);
         }
         let good = || assertion(ENDPOINT, 60);

@@ -7,17 +7,18 @@ use std::sync::Mutex;
 use crate::thumbprint::Thumbprint;
 use crate::token::Timestamp;
 
-/// A single-use identifier, hashed with the name of whoever made it: `jti` is unique for one
-/// client only.
+/// A single-use identifier, hashed with whom it is for and who made it: `jti` is unique for one
+/// client of one authorization server only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReplayId(Thumbprint);
 
 impl ReplayId {
-    /// The identifier `id` of `owner`.
+    /// The identifier `id` that `client` gave to the authorization server `issuer`.
     #[must_use]
-    pub fn new(owner: &str, id: &str) -> Self {
-        // The length in front divides the two for certain.
-        Self(Thumbprint::of(format!("{}:{owner}{id}", owner.len()).as_bytes()))
+    pub fn new(issuer: &str, client: &str, id: &str) -> Self {
+        // The lengths in front divide the three for certain.
+        let text = format!("{}:{}:{issuer}{client}{id}", issuer.len(), client.len());
+        Self(Thumbprint::of(text.as_bytes()))
     }
 
     /// The bytes that a store keeps.
@@ -115,15 +116,22 @@ mod tests {
 
     #[test]
     fn an_identifier_is_its_owners() {
-        assert_eq!(ReplayId::new("a", "b"), ReplayId::new("a", "b"));
-        assert_ne!(ReplayId::new("a", "bc"), ReplayId::new("ab", "c"));
-        assert_ne!(ReplayId::new("1", ":x"), ReplayId::new("1:", "x"));
+        let id = ReplayId::new;
+        assert_eq!(id("i", "a", "b"), id("i", "a", "b"));
+        for other in [id("i", "", "ab"), id("i", "ab", ""), id("ia", "", "b"), id("", "ia", "b")] {
+            assert_ne!(other, id("i", "a", "b"));
+        }
+        assert_ne!(id("1", ":", "x"), id("1", "", ":x"));
     }
 
     #[test]
     fn used_once_and_bounded() {
         let store = ProcessReplayStore::new(2);
-        let (a, b, c) = (ReplayId::new("x", "a"), ReplayId::new("x", "b"), ReplayId::new("x", "c"));
+        let (a, b, c) = (
+            ReplayId::new("i", "x", "a"),
+            ReplayId::new("i", "x", "b"),
+            ReplayId::new("i", "x", "c"),
+        );
         assert_eq!(store.check_and_insert(&a, 10, 0), Ok(Use::First));
         assert_eq!(store.check_and_insert(&a, 10, 10), Ok(Use::Again));
         assert_eq!(store.check_and_insert(&b, 20, 10), Ok(Use::First));

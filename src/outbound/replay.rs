@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn used_once_until_its_time_is_over() {
         let store = store("once");
-        let (a, b) = (ReplayId::new("x", "a"), ReplayId::new("x", "b"));
+        let (a, b) = (ReplayId::new("i", "x", "a"), ReplayId::new("i", "x", "b"));
         assert_eq!(store.check_and_insert(&a, 100, 50), Ok(Use::First));
         assert_eq!(store.check_and_insert(&a, 100, 50), Ok(Use::Again));
         assert_eq!(store.check_and_insert(&b, 100, 50), Ok(Use::First));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn a_full_bucket_does_not_forget() {
         let store = store("full");
-        let mut ids = (0..).map(|number| ReplayId::new("x", &format!("{number}")));
+        let mut ids = (0..).map(|number| ReplayId::new("i", "x", &format!("{number}")));
         let first = ids.next().unwrap();
         let key = store.key().unwrap();
         assert_eq!(store.key().unwrap(), key);
@@ -182,7 +182,7 @@ mod tests {
                 std::thread::Builder::new()
                     .spawn(move || {
                         for number in 0..100 {
-                            let id = ReplayId::new("x", &format!("{number}"));
+                            let id = ReplayId::new("i", "x", &format!("{number}"));
                             if store.check_and_insert(&id, 100, 50) == Ok(Use::First) {
                                 firsts.fetch_add(1, Ordering::Relaxed);
                             }
