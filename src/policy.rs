@@ -96,14 +96,21 @@ impl Policy {
     /// # Errors
     /// [`Reason::PolicyIncomplete`] with what is missing.
     pub fn complete(&self) -> Result<(), crate::refusal::Refusal> {
-        let missing = if self.issuers.is_empty() {
-            "no issuer applies here"
+        self.missing().map_or(Ok(()), |missing| {
+            Err(crate::refusal::Refusal::with_detail(Reason::PolicyIncomplete, missing))
+        })
+    }
+
+    /// What every check needs and is not there.
+    #[must_use]
+    pub fn missing(&self) -> Option<&'static str> {
+        if self.issuers.is_empty() {
+            Some("no issuer applies here")
         } else if self.settings.audience == Audience::Unset {
-            "no audience applies here"
+            Some("no audience applies here")
         } else {
-            return Ok(());
-        };
-        Err(crate::refusal::Refusal::with_detail(Reason::PolicyIncomplete, missing))
+            None
+        }
     }
 
     /// Whether no cookie is protected.

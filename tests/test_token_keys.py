@@ -256,3 +256,19 @@ def test_two_issuers_of_one_server_do_not_share_identifiers(around, kind):
                 made = sound(server, host=host, parameters=CAROL, assertion={"key": key, "claims": claims})
                 assert send(server, made, host=host).status == status, host
         assert said(server, "AB4111") == 2
+
+
+def test_what_is_missing_to_verify_jwts_is_said(around, kind):
+    """A place with credentials may do without issuers and audience; who sends it a JWT must find out why."""
+    world = World.read(WORLD)
+    words = {name: value for name, value in world.set.items() if name != "audience"}
+    places = [place for place in world.location if place.path == "/token"]
+    with serving(kind, dataclasses.replace(world, set=words, location=places), around) as server:
+        server.log.announce("AB4202 subject-unknown|AB4012 token-type-unsupported")
+        assert exchange(server).status == 200
+        assert error(exchange(server, subject={})) == (400, "invalid_request")
+        jwt = {"subject_token_type": "token-type:jwt"}
+        assert error(exchange(server, subject={}, parameters=jwt)) == (400, "invalid_request")
+        missing = "no audience applies here, to verify JWTs by"
+        lines = [line.text for line in server.log.lines() if "AB4" in line.text and "token-issued" not in line.text]
+        assert len(lines) == 2 and all(missing in line for line in lines), lines

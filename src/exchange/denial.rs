@@ -38,7 +38,7 @@ refusal_table! {
     4011 GrantTypeUnsupported "grant-type-unsupported" Client 400 "unsupported_grant_type"
         "the grant type is not supported", "token exchange and refresh_token are supported", "RFC 6749, section 5.2";
     4012 TokenTypeUnsupported "token-type-unsupported" Client 400 "invalid_request"
-        "a token type is not supported", "compare the type of a subject or actor token with sts-subject-types; access_token, jwt and refresh_token are issued", "RFC 8693, section 2.2.2";
+        "a token type is not supported", "compare the type of a subject or actor token with sts-subject-types, and see that issuer and audience apply; access_token, jwt and refresh_token are issued", "RFC 8693, section 2.2.2";
     4013 DocumentMethodNotAllowed "document-method-not-allowed" Client 405 "invalid_request"
         "this document is asked for with GET", "the client must use GET or HEAD", "RFC 8414, section 3.1";
     4014 TlsMissing "tls-missing" Client 400 "invalid_request"
@@ -72,7 +72,7 @@ refusal_table! {
     4201 SubjectTokenRefused "subject-token-refused" Client 400 "invalid_request"
         "the subject token is not accepted", "see the reason that follows", "RFC 8693, section 2.2.2";
     4202 SubjectUnknown "subject-unknown" Client 400 "invalid_request"
-        "the subject token is not known", "it is no credential of sts-credentials, and sts-subject-types does not have this type", "RFC 8693, section 2.2.2";
+        "the subject token is not known", "it is no credential of sts-credentials; JWTs are accepted of the types of sts-subject-types, where issuer and audience apply", "RFC 8693, section 2.2.2";
     4203 SubjectCertificateMissing "subject-certificate-missing" Client 400 "invalid_request"
         "the subject token is only good together with a client certificate", "the client must use its certificate, and the server ask for one", "RFC 8693, section 2.2.2";
     4204 SubjectCertificateMismatch "subject-certificate-mismatch" Client 400 "invalid_request"

@@ -22,6 +22,7 @@ const MAX_ACTORS: usize = 8;
 pub struct SubjectTokens {
     policies: Vec<(TokenType, Arc<Policy>)>,
     credentials: Option<Arc<CredentialFile>>,
+    missing: Option<&'static str>,
 }
 
 impl SubjectTokens {
@@ -48,6 +49,13 @@ impl SubjectTokens {
         self
     }
 
+    /// Tells whoever looks for the reason why no JWT is accepted.
+    #[must_use]
+    pub const fn no_jwts(mut self, missing: &'static str) -> Self {
+        self.missing = Some(missing);
+        self
+    }
+
     /// Whether tokens about the party of a refresh token would still be accepted: from its issuer, or
     /// as a credential.
     pub(super) fn know(&self, party: &Party) -> bool {
@@ -55,6 +63,11 @@ impl SubjectTokens {
             Some(issuer) => self.policies.iter().any(|(_, policy)| policy.issuer(issuer).is_some()),
             None => self.credentials.as_ref().is_some_and(|file| file.has_subject(&party.subject)),
         }
+    }
+
+    /// Whether `text` is a credential.
+    pub(super) fn have_credential(&self, text: &str) -> bool {
+        self.credentials.as_ref().is_some_and(|file| file.find(text).is_some())
     }
 
     /// Verifies a token, and that the caller may use it: one that is bound must be proved.
@@ -72,9 +85,17 @@ impl SubjectTokens {
         }
         let policy = self.policies.iter().find(|(accepted, _)| *accepted == token_type);
         let Some((_, policy)) = policy else {
+            let why = self.missing.map(|missing| format!("; {missing}, to verify JWTs by"));
+            let why = why.unwrap_or_default();
             return Err(match file {
-                Some(_) => role.denial(DenialReason::SubjectUnknown, "no credential of the file"),
-                None => Denial::with_detail(DenialReason::TokenTypeUnsupported, token_type.urn()),
+                Some(_) => {
+                    let detail = format!("no credential of the file{why}");
+                    role.denial(DenialReason::SubjectUnknown, &detail)
+                }
+                None => {
+                    let detail = format_args!("{}{why}", token_type.urn());
+                    Denial::with_detail(DenialReason::TokenTypeUnsupported, detail)
+                }
             }
             .into());
         };

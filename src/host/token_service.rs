@@ -111,20 +111,20 @@ fn address(configured: Option<&String>, settings: &Settings, path: &str) -> Stri
     configured.cloned().or_else(|| settings.sts_issuer.endpoint(path)).unwrap_or_default()
 }
 
-/// JWTs need issuers and an audience; a place that lacks them takes credentials only.
+/// JWTs need issuers and an audience; a place that lacks one takes credentials only, and tells who
+/// sends it a JWT what is missing.
 fn subject_tokens(policy: &Arc<Policy>, material: &Material<'_>) -> Result<SubjectTokens, String> {
     let settings = policy.settings();
     let mut tokens = SubjectTokens::new();
     if let Some(file) = &material.credentials {
         tokens = tokens.credentials(Arc::clone(file));
     }
-    match (policy.complete(), &material.credentials) {
-        (Ok(()), _) => {}
-        (Err(_), Some(_)) => return Ok(tokens),
-        (Err(_), None) => {
+    if let Some(missing) = policy.missing() {
+        if material.credentials.is_none() {
             let missing = "neither sts-credentials nor issuer and audience apply here, to know subject tokens by";
             return Err(missing.to_owned());
         }
+        return Ok(tokens.no_jwts(missing));
     }
     for kind in &settings.sts_subject_types.0 {
         tokens = tokens.jwts(*kind, Arc::clone(policy));
