@@ -223,6 +223,24 @@ def test_a_key_that_is_not_published(around, kind):
         assert server.log.await_line("AB4201 .*AB1108")
 
 
+def test_a_rule_that_is_gone_ends_its_refresh_tokens(around, kind):
+    """Clients drop a refresh token on invalid_grant, and only then."""
+    with serving(kind, World.read(WORLD), around) as server:
+        server.log.announce("AB4401 refresh-token-refused")
+        refresh_token = json.loads(exchange(server).body)["refresh_token"]
+        assert refreshed(server, refresh_token).status == 200
+        for rule in [
+            "audience=https://api.example scope=read,write",
+            "audience=https://other-api.example refresh=8h",
+            "audience=https://api.example refresh=8h client=once",
+        ]:
+            reconfigured(server, sts_rule=rule)
+            assert error(refreshed(server, refresh_token)) == (400, "invalid_grant"), rule
+        lines = [line.text for line in server.log.lines() if "AB4401 " in line.text]
+        names = ["refresh-not-allowed", "target-unknown", "rule-missing"]
+        assert [name in line for name, line in zip(names, lines, strict=True)] == [True] * 3
+
+
 # Two issuers in one server, each with a client of the same name.
 TWO_ISSUERS = {
     "realm": "test",

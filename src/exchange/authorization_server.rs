@@ -259,7 +259,9 @@ impl AuthorizationServer {
             possessions,
             now,
         };
-        Ok(asked.judge(&self.rules, &self.signer)?)
+        asked
+            .judge(&self.rules, &self.signer)
+            .map_err(|denial| if_ended(denial, nothing_asked).into())
     }
 
     /// The metadata to publish, as far as it follows from the configuration.
@@ -304,7 +306,23 @@ impl AuthorizationServer {
 }
 
 fn sorted(words: impl Iterator<Item = String>) -> Vec<String> {
-    words.collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+    words.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// A refresh token that has lost its rule is no longer good, which RFC 6749, section 5.2 calls an
+/// invalid grant: clients drop it then. What was asked for beyond it is the request's own fault.
+fn if_ended(denial: Denial, nothing_asked: bool) -> Denial {
+    let of_token = [
+        DenialReason::RuleMissing,
+        DenialReason::RefreshNotAllowed,
+        DenialReason::DelegationNotAllowed,
+    ];
+    let reason = denial.reason();
+    if of_token.contains(&reason) || (nothing_asked && reason == DenialReason::TargetUnknown) {
+        let detail = format_args!("no sts-rule would issue it any more: {}", reason.name());
+        return Denial::with_detail(DenialReason::RefreshTokenRefused, detail);
+    }
+    denial
 }
 
 /// RFC 6749, section 3.2: "The client MUST use the HTTP "POST" method".

@@ -79,12 +79,17 @@ fn a_refresh_token_won_by_delegation_stays_under_the_rules_about_actors() {
     let body = format!("grant_type=refresh_token&client_id=public&refresh_token={refresh}");
     let issued = issue(&server, &body);
     assert_eq!((issued.expires_in(), &claims(issued.token())["act"]["sub"]), (10, &json!("admin")));
-    for (rule, reason) in [
-        (direct().refresh(RefreshTerms::new(600)), DenialReason::DelegationNotAllowed),
-        (direct().any_actor(), DenialReason::RefreshNotAllowed),
+    let elsewhere = Rule::new(&[Target::new("https://other.example")], 50).any_actor();
+    let refreshing = |rule: Rule| rule.refresh(RefreshTerms::new(600));
+    for (rule, detail) in [
+        (refreshing(direct()), "delegation-not-allowed"),
+        (direct().any_actor(), "refresh-not-allowed"),
+        (refreshing(direct().any_actor().clients(&["another"])), "rule-missing"),
+        (refreshing(elsewhere), "target-unknown"),
     ] {
         let denial = decide(&with(vec![rule]), &request(&body)).unwrap_err();
-        assert_eq!(denial.reason(), reason);
+        assert_eq!(denial.reason(), DenialReason::RefreshTokenRefused);
+        assert!(denial.to_string().contains(&format!("any more: {detail})")), "{denial}");
     }
 }
 
