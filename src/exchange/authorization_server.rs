@@ -1,5 +1,6 @@
 //! The authorization server: a token endpoint's configuration, and the list of its checks.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -176,15 +177,42 @@ impl AuthorizationServer {
         check_method(request)?;
         check_size(request)?;
         let parameters = Parameters::parse(request.content_type, request.body, self.max_body)?;
-        let grant_type = requested_grant_type(&parameters)?;
-        let client = self.clients.authenticate(request, &parameters, &self.assertions, now)?;
+        self.grant(request, &parameters, replays, now).map_err(|failure| match failure {
+            Failure::Denied(denial) if self.repeats_secret(&denial, &parameters) => {
+                Failure::Denied(denial.hushed())
+            }
+            Failure::Denied(_) | Failure::NeedsKeys(_) => failure,
+        })
+    }
+
+    fn grant(
+        &self,
+        request: &Request<'_>,
+        parameters: &Parameters,
+        replays: &dyn ReplayStore,
+        now: Timestamp,
+    ) -> Result<Grant, Failure> {
+        let grant_type = requested_grant_type(parameters)?;
+        let client = self.clients.authenticate(request, parameters, &self.assertions, now)?;
         check_grant_type(&client, grant_type)?;
         let grant = match grant_type {
-            GrantType::TokenExchange => self.exchange(request, &parameters, &client, now)?,
-            GrantType::RefreshToken => self.redeem(request, &parameters, &client, now)?,
+            GrantType::TokenExchange => self.exchange(request, parameters, &client, now)?,
+            GrantType::RefreshToken => self.redeem(request, parameters, &client, now)?,
         };
         client.use_up(replays, now)?;
         Ok(grant)
+    }
+
+    /// Whether a client that mixes up its parameters would find a secret in the log: a credential
+    /// is a text like any other, and so is a secret.
+    fn repeats_secret(&self, denial: &Denial, parameters: &Parameters) -> bool {
+        let repeated: BTreeSet<_> =
+            parameters.words().filter(|word| denial.repeats(word)).collect();
+        repeated.into_iter().any(|word| {
+            parameters.secrets().any(|secret| secret == word)
+                || self.subjects.have_credential(word)
+                || self.clients.iter().any(|client| client.authentication().has_secret(word))
+        })
     }
 
     /// RFC 8693, section 2.1.
@@ -367,7 +395,11 @@ fn presented_type(value: Option<&String>, name: &'static str) -> Result<TokenTyp
 
 fn unsupported_type(name: &str, urn: &str) -> Denial {
     // What is none may be the token itself.
-    let told = if urn.starts_with("urn:") { told(urn) } else { format!("{} bytes", urn.len()) };
+    let told = if urn.starts_with("urn:ietf:params:") {
+        told(urn)
+    } else {
+        format!("{} bytes", urn.len())
+    };
     Denial::with_detail(DenialReason::TokenTypeUnsupported, format_args!("{name} is {told}"))
 }
 

@@ -115,8 +115,10 @@ impl Clients {
         self.by_id.get(&id).ok_or_else(|| {
             // A client that has its two credentials the wrong way round tells its secret.
             let detail = match presented {
-                Presented::Basic { .. } => format!("{} characters", id.chars().count()),
-                Presented::Nothing | Presented::Post(_) | Presented::Assertion(_) => told(&id),
+                Presented::Basic { .. } | Presented::Post(_) => {
+                    format!("{} characters", id.chars().count())
+                }
+                Presented::Nothing | Presented::Assertion(_) => told(&id),
             };
             Denial::with_detail(DenialReason::ClientUnknown, detail)
         })

@@ -199,6 +199,17 @@ impl Denial {
         }
     }
 
+    /// Whether the log line would repeat `text`.
+    pub(super) fn repeats(&self, text: &str) -> bool {
+        let detail = self.detail.as_deref().unwrap_or_default();
+        !text.is_empty() && detail.contains(&*repeatable(text))
+    }
+
+    /// The same without what was seen, which is a secret.
+    pub(super) fn hushed(self) -> Self {
+        Self { detail: Some("a secret, where none belongs".into()), ..self }
+    }
+
     /// The denial of a request that carried `Authorization`.
     pub(super) const fn challenging(mut self, authorization: bool) -> Self {
         self.challenged = authorization;

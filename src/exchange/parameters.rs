@@ -49,6 +49,13 @@ macro_rules! parameters {
                 }
             }
 
+            /// Every value, and of those that are lists every word too.
+            pub(super) fn words(&self) -> impl Iterator<Item = &str> {
+                let single = [$(self.$field.as_deref()),*].into_iter().flatten();
+                let lists = self.resource.iter().chain(&self.audience).map(String::as_str);
+                single.chain(lists).flat_map(|value| [value].into_iter().chain(value.split(' ')))
+            }
+
             fn names(&self) -> Vec<&'static str> {
                 let mut names = Vec::new();
                 $(if self.$field.is_some() { names.push(stringify!($field)); })*
@@ -71,6 +78,15 @@ parameters! {
     client_secret "`client_secret` (RFC 6749, section 2.3.1).";
     client_assertion "`client_assertion` (RFC 7521, section 4.2).";
     client_assertion_type "`client_assertion_type` (RFC 7521, section 4.2).";
+}
+
+impl Parameters {
+    /// The values that are secrets, or tokens.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let tokens = [&self.subject_token, &self.actor_token, &self.refresh_token];
+        let credentials = [&self.client_secret, &self.client_assertion];
+        tokens.into_iter().chain(credentials).filter_map(|value| value.as_deref())
+    }
 }
 
 /// Shows which parameters are there, never their values.
