@@ -109,6 +109,25 @@ def test_credentials_are_read_again_by_a_reload(around, kind):
         assert error(exchange(server)) == (400, "invalid_request")  # alice is in no line any more
 
 
+def test_a_credential_that_is_replaced_ends_its_refresh_tokens(around, kind):
+    """Whatever was stolen together with alice's: the subject is the same, and the key may be."""
+    with serving(kind, World.read(WORLD), around) as server:
+        server.log.announce("AB4401 refresh-token-refused")
+        refresh_token = json.loads(exchange(server).body)["refresh_token"]
+        for lines, is_good in [
+            ("{sha256:iamtheeggman} alice {x5t:alice}\n{sha256:another} alice {x5t:bob}\n", True),
+            ("{sha256:another} alice {x5t:alice}\n", False),
+            ("{sha256:iamtheeggman} alice {x5t:bob}\n", False),
+            ("{sha256:iamtheeggman} bob {x5t:alice}\n", False),
+            ("{sha256:iamtheeggman} alice\n", True),
+        ]:
+            server.site.write_file("credentials.secret", server.site.fill(lines))
+            reload(server)
+            answer = refreshed(server, refresh_token)
+            assert answer.status == 200 if is_good else error(answer) == (400, "invalid_grant"), lines
+        assert said(server, "AB4401") == 3
+
+
 NOT_UNDERSTOOD = {
     "nonsense": "nonsense",
     "a hash alone": "{sha256:a-credential}",

@@ -267,7 +267,7 @@ impl AuthorizationServer {
         let token = required(parameters.refresh_token.as_ref(), "refresh_token")?;
         let possessions = &request.possessions;
         let redeemed = self.refresh.redeem(token, client.id(), possessions, now)?;
-        if !self.subjects.know(&redeemed.party) {
+        if !self.subjects.know(&redeemed.party, possessions) {
             let detail = "its subject is no longer accepted";
             return Err(Denial::with_detail(DenialReason::RefreshTokenRefused, detail).into());
         }

@@ -1,6 +1,6 @@
 //! Opaque subject credentials: a file of hashes with the subject of each.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 
 use super::credential_hash::CredentialHash;
@@ -19,7 +19,7 @@ pub struct CredentialFile {
     // Looked up by a keyed hash of a hash, then compared in constant time: how long a lookup
     // takes says nothing of the credentials, and does not grow with their number.
     entries: HashMap<CredentialHash, Credential>,
-    subjects: HashSet<String>,
+    by_name: HashMap<(String, String), CredentialHash>,
 }
 
 /// What is known of an opaque credential.
@@ -29,6 +29,8 @@ pub struct Credential {
     pub subject: String,
     /// The only client certificate that it is good with.
     pub certificate: Option<Thumbprint>,
+    /// What tokens name it by, which tells it from the subject's other ones.
+    pub name: String,
 }
 
 /// A line that is not understood.
@@ -61,7 +63,7 @@ impl CredentialFile {
             }
             let error = |fault| CredentialFileError { line: index.saturating_add(1), fault };
             let (hash, credential) = entry(text).map_err(error)?;
-            file.subjects.insert(credential.subject.clone());
+            file.by_name.insert((credential.subject.clone(), credential.name.clone()), hash);
             if file.entries.insert(hash, credential).is_some() {
                 return Err(error("the credential of a line above"));
             }
@@ -75,10 +77,11 @@ impl CredentialFile {
         self.entries.get(&CredentialHash::of(secret.as_bytes()))
     }
 
-    /// Whether there is a credential of `subject`.
+    /// The credential of `subject` that tokens name so.
     #[must_use]
-    pub fn has_subject(&self, subject: &str) -> bool {
-        self.subjects.contains(subject)
+    pub fn named(&self, subject: &str, name: &str) -> Option<&Credential> {
+        let key = (subject.to_owned(), name.to_owned());
+        self.by_name.get(&key).and_then(|hash| self.entries.get(hash))
     }
 
     /// How many credentials there are.
@@ -115,7 +118,7 @@ fn entry(text: &str) -> Result<(CredentialHash, Credential), &'static str> {
     if words.next().is_some() {
         return Err("something follows the thumbprint");
     }
-    Ok((hash, Credential { subject: subject.to_owned(), certificate }))
+    Ok((hash, Credential { subject: subject.to_owned(), certificate, name: hash.name() }))
 }
 
 #[cfg(test)]
@@ -147,6 +150,8 @@ mod tests {
             "CMDVBKa48HndDNK1B8X_VAPQbYqANjaZh8mIeehwHgI"
         );
         assert_eq!(file.find("x").unwrap().certificate, None);
+        assert_eq!(file.named("bob", &bob.name), Some(bob));
+        assert!(file.named("alice", &bob.name).is_none() && file.named("bob", "").is_none());
         assert!(file.find("iamthewalru").is_none() && file.find("").is_none());
     }
 

@@ -34,6 +34,13 @@ impl CredentialHash {
         Ok(Self(Thumbprint::from_bytes(bytes)))
     }
 
+    /// What the credential can be named by in the open: 24 bits, too few to try passwords on.
+    #[must_use]
+    pub(super) fn name(&self) -> String {
+        let whole = Thumbprint::of(self.0.as_bytes()).to_string();
+        whole.chars().take(4).collect()
+    }
+
     /// Whether `secret` has one of these hashes. Takes the same time whichever it is.
     #[must_use]
     pub fn is_among(secret: &[u8], hashes: &[Self]) -> bool {

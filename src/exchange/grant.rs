@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::denial::{Denial, DenialReason, told};
 use super::refresh::{REFRESH_TOKEN, grant_claim};
 use super::rule::Rule;
-use super::subject::Party;
+use super::subject::{Origin, Party};
 use super::token_type::TokenType;
 use crate::confirmation::Confirmation;
 use crate::jose::{SigningKey, base64url};
@@ -24,7 +24,7 @@ pub struct Grant {
     signer: Signer,
     client_id: String,
     subject: String,
-    subject_issuer: Option<String>,
+    origin: Origin,
     audiences: Vec<String>,
     scopes: Vec<String>,
     tells_scopes: bool,
@@ -179,7 +179,7 @@ impl Asked<'_> {
             signer: signer.clone(),
             client_id: self.client_id.to_owned(),
             subject: self.party.subject.clone(),
-            subject_issuer: self.party.issuer.clone(),
+            origin: self.party.origin.clone(),
             audiences,
             // RFC 8693, section 2.2.1: scope is "OPTIONAL, if the scope of the issued security
             // token is identical to the scope requested by the client; otherwise, it is REQUIRED".
@@ -289,8 +289,8 @@ impl Grant {
     }
 
     fn refresh_token(&self, terms: &Terms, jti: &[u8]) -> Result<String, Denial> {
-        let (issuer, actor) = (self.subject_issuer.as_deref(), self.actor.as_deref());
-        let grant = grant_claim(&self.audiences, &self.scopes, issuer, actor);
+        let actor = self.actor.as_deref();
+        let grant = grant_claim(&self.audiences, &self.scopes, &self.origin, actor);
         let request = self.request(terms, jti).media_type(REFRESH_TOKEN).claim("grant", grant);
         self.signed(&request)
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 
 use super::denial::{Denial, DenialReason, Failure};
-use super::subject::{Party, ScopeLimit};
+use super::subject::{Origin, Party, ScopeLimit};
 use crate::directive::value::{Fault, Toggle, TokenTypes, Value};
 use crate::jose::KeyRing;
 use crate::policy::Policy;
@@ -40,10 +40,12 @@ pub(super) struct Redeemed {
 pub(super) fn grant_claim(
     audiences: &[String],
     scopes: &[String],
-    issuer: Option<&str>,
+    origin: &Origin,
     actor: Option<&str>,
 ) -> Json {
-    json!({ "aud": audiences, "scope": scopes.join(" "), "iss": issuer, "actor": actor })
+    let Origin { issuer, credential } = origin;
+    let scope = scopes.join(" ");
+    json!({ "aud": audiences, "scope": scope, "iss": issuer, "credential": credential, "actor": actor })
 }
 
 impl RefreshPolicy {
@@ -95,16 +97,16 @@ impl RefreshPolicy {
         let audiences = grant.get("aud").and_then(Json::as_array).ok_or_else(malformed)?;
         let scope = grant.get("scope").and_then(Json::as_str).ok_or_else(malformed)?;
         let text = |name: &str| grant.get(name).and_then(Json::as_str).map(str::to_owned);
-        let (issuer, actor) = (text("iss"), text("actor"));
+        let origin = Origin { issuer: text("iss"), credential: text("credential") };
         let scopes = scope.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned);
         Ok(Redeemed {
             party: Party::of_refresh_token(
                 &verified,
-                issuer,
+                origin,
                 ScopeLimit::Listed(scopes.collect()),
             )?,
             audiences: audiences.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
-            actor,
+            actor: text("actor"),
         })
     }
 }
@@ -125,10 +127,11 @@ mod tests {
         let alice = ClientCertificate::presented(b"alice's".to_vec());
         let bob = ClientCertificate::presented(b"bob's".to_vec());
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let origin = Origin { issuer: Some("https://idp".to_owned()), ..Origin::default() };
         let good = TokenRequest::new("https://as", "ann", "https://as", NOW, 600)
             .media_type(REFRESH_TOKEN)
             .claim("client_id", "client")
-            .claim("grant", grant_claim(&words("a b"), &words("r w"), Some("https://idp"), None))
+            .claim("grant", grant_claim(&words("a b"), &words("r w"), &origin, None))
             .bound_to(&Confirmation::certificate(alice.thumbprint()));
         let redeem = |request: &TokenRequest, certificate: Option<&ClientCertificate>| {
             let possessions = Possessions { certificate, ..Possessions::default() };
@@ -137,7 +140,7 @@ mod tests {
         let redeemed = redeem(&good, Some(&alice)).unwrap();
         assert_eq!(redeemed.audiences, words("a b"));
         assert_eq!(redeemed.party.scopes, ScopeLimit::Listed(words("r w")));
-        assert_eq!(redeemed.party.issuer.as_deref(), Some("https://idp"));
+        assert_eq!(redeemed.party.origin, origin);
         assert!(redeemed.party.bound);
         for (request, certificate, cause) in [
             (good.clone(), None, Reason::CertificateMissing),

@@ -282,7 +282,7 @@ impl Rule {
     pub(super) fn applies(&self, client_id: &str, party: &Party) -> bool {
         self.clients.includes(Some(client_id))
             && self.subjects.includes(Some(&party.subject))
-            && self.issuers.includes(party.issuer.as_deref())
+            && self.issuers.includes(party.origin.issuer.as_deref())
     }
 
     pub(super) fn allows_actor(&self, actor: Option<&str>) -> bool {

@@ -57,12 +57,15 @@ impl SubjectTokens {
     }
 
     /// Whether tokens about the party of a refresh token would still be accepted: from its issuer, or
-    /// as a credential.
-    pub(super) fn know(&self, party: &Party) -> bool {
-        match &party.issuer {
-            Some(issuer) => self.policies.iter().any(|(_, policy)| policy.issuer(issuer).is_some()),
-            None => self.credentials.as_ref().is_some_and(|file| file.has_subject(&party.subject)),
+    /// the very credential, with the certificate that is presented.
+    pub(super) fn know(&self, party: &Party, possessions: &Possessions<'_>) -> bool {
+        let Origin { issuer, credential } = &party.origin;
+        if let Some(issuer) = issuer {
+            return self.policies.iter().any(|(_, policy)| policy.issuer(issuer).is_some());
         }
+        let name = credential.as_deref().unwrap_or_default();
+        let known = self.credentials.as_ref().and_then(|file| file.named(&party.subject, name));
+        known.is_some_and(|it| check_certificate(it, Role::Subject, possessions).is_ok())
     }
 
     /// Whether `text` is a credential.
@@ -143,11 +146,18 @@ pub(super) enum ScopeLimit {
     Listed(Vec<String>),
 }
 
+/// Who says who a party is: an issuer, or a credential of the file by its name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub(super) issuer: Option<String>,
+    pub(super) credential: Option<String>,
+}
+
 /// Whom a presented token is about: evidence that only its verification can make.
 #[derive(Clone, Debug)]
 pub(super) struct Party {
     pub(super) subject: String,
-    pub(super) issuer: Option<String>,
+    pub(super) origin: Origin,
     pub(super) scopes: ScopeLimit,
     pub(super) expires: Option<Timestamp>,
     /// Whether the token is bound to a key.
@@ -161,7 +171,7 @@ impl Party {
         claims.insert("sub".to_owned(), credential.subject.clone().into());
         Self {
             subject: credential.subject.clone(),
-            issuer: None,
+            origin: Origin { issuer: None, credential: Some(credential.name.clone()) },
             scopes: ScopeLimit::None,
             expires: None,
             bound: credential.certificate.is_some(),
@@ -186,7 +196,7 @@ impl Party {
         });
         Ok(Self {
             subject: subject.to_owned(),
-            issuer: text("iss").map(str::to_owned),
+            origin: Origin { issuer: text("iss").map(str::to_owned), credential: None },
             scopes: scopes.map_or(ScopeLimit::Absent, ScopeLimit::Listed),
             expires: verified.lifetime().expires(),
             bound: verified.methods().next().is_some(),
@@ -197,11 +207,11 @@ impl Party {
     /// The party of a refresh token, which stands for the subject token that it was issued for.
     pub(super) fn of_refresh_token(
         verified: &Verified,
-        issuer: Option<String>,
+        origin: Origin,
         scopes: ScopeLimit,
     ) -> Result<Self, Denial> {
         let party = Self::of_token(verified, Role::Subject)?;
-        Ok(Self { issuer, scopes, ..party })
+        Ok(Self { origin, scopes, ..party })
     }
 
     /// `act` of the presented token: who acted before.
@@ -225,8 +235,9 @@ impl Party {
             (None, _) => false,
         };
         // A name is one only together with who gave it: without "iss" the same issuer is meant.
-        let same_issuer =
-            |actor: &Self| permitted.contains_key("iss") || actor.issuer == self.issuer;
+        let same_issuer = |actor: &Self| {
+            permitted.contains_key("iss") || actor.origin.issuer == self.origin.issuer
+        };
         if !permitted.is_empty() && permitted.iter().all(holds) && actor.is_none_or(same_issuer) {
             return Ok(());
         }
@@ -243,8 +254,8 @@ impl Party {
         let mut act = Object::new();
         act.insert("sub".to_owned(), actor.subject.clone().into());
         // RFC 8693, section 4.1: "iss" where "sub" alone does not say who it is.
-        if actor.issuer != self.issuer
-            && let Some(issuer) = &actor.issuer
+        if actor.origin.issuer != self.origin.issuer
+            && let Some(issuer) = &actor.origin.issuer
         {
             act.insert("iss".to_owned(), issuer.clone().into());
         }
