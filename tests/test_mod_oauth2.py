@@ -36,27 +36,39 @@ def resource_server(around, endpoint, **options):
         yield server
 
 
-def issued(endpoint, path: str, certificate: str = "alice", credential: str = "iamtheeggman") -> str:
+def issued(endpoint, path: str, certificate: str = "alice", credential: str = "iamtheeggman") -> dict:
+    """The answer's members."""
     asked = Asked(at=f"{path}/token", certificate=certificate, parameters={"subject_token": credential})
     answer = send(endpoint, make(asked, endpoint.site.mint), certificate)
     assert answer.status == 200, answer
-    return json.loads(answer.body)["access_token"]
+    return json.loads(answer.body)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_token_of_ours_is_taken_from_its_owner_alone(around, running, kind, algorithm):
     endpoint, path = running.server(kind, "token_exchange"), ALGORITHMS[algorithm]
     with resource_server(around, endpoint) as server:
-        token = issued(endpoint, path)
+        token = issued(endpoint, path)["access_token"]
         get = lambda certificate, token: Caller(server, certificate).get(f"/oauth2{path}", token).status
         assert get("alice", token) == 200
-        assert get("bob", issued(endpoint, path, "bob", "iamthewalrus")) == 200
+        assert get("bob", issued(endpoint, path, "bob", "iamthewalrus")["access_token"]) == 200
         server.log.announce(THEIRS)
         assert get("bob", token) == 401
         assert get("same-name-other-key", token) == 401
         assert get("none", token) == 401
         assert server.log.matching("does not match cnf")
         assert get("alice", token) == 200
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_refresh_token_is_no_access_token(around, running, kind, algorithm):
+    """It minds neither typ nor aud, but finds no key of the name that refresh tokens use."""
+    endpoint, path = running.server(kind, "token_exchange"), ALGORITHMS[algorithm]
+    with resource_server(around, endpoint) as server:
+        members = issued(endpoint, path)
+        assert Caller(server).get(f"/oauth2{path}", members["access_token"]).status == 200
+        server.log.announce(THEIRS)
+        assert Caller(server).get(f"/oauth2{path}", members["refresh_token"]).status == 401
 
 
 def test_a_token_that_is_not_ours(around, running, kind):

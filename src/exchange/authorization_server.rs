@@ -13,7 +13,7 @@ use super::grant::{Asked, Grant, Signer, scope_words};
 use super::grant_type::GrantType;
 use super::metadata::{self, Metadata, TokenBindingSupport};
 use super::parameters::{MAX_BODY, Parameters, required};
-use super::refresh::RefreshPolicy;
+use super::refresh::{self, RefreshPolicy};
 use super::replay::ReplayStore;
 use super::request::Request;
 use super::rule::{BindTo, Rule};
@@ -21,7 +21,7 @@ use super::subject::{Party, Role, SubjectTokens};
 use super::token_type::TokenType;
 use crate::directive::value::Fault;
 use crate::jose::json::Object;
-use crate::jose::{Algorithm, Key, KeyFault, KeyRing, KeySet, SigningError, SigningKey};
+use crate::jose::{Algorithm, KeyFault, SigningError, SigningKey};
 use crate::token::Timestamp;
 
 /// A token endpoint: in whose name it issues, to whom, for what.
@@ -98,9 +98,7 @@ impl AuthorizationServer {
     /// [`SetupError`]: the key is not one to verify with.
     pub fn publish(mut self, jwk: Object) -> Result<Self, SetupError> {
         self.published.push(jwk);
-        let keys = self.published.iter().map(|jwk| Key::from_jwk(jwk.clone()));
-        let keys = keys.collect::<Result<Vec<_>, _>>().map_err(SetupError::Key)?;
-        let ring = Arc::new(KeyRing::holding(KeySet::new(keys)));
+        let ring = refresh::ring(&self.published).map_err(SetupError::Key)?;
         self.refresh =
             RefreshPolicy::new(&self.signer.issuer, ring).map_err(SetupError::Setting)?;
         Ok(self)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::denial::{Denial, DenialReason, told};
-use super::refresh::{REFRESH_TOKEN, grant_claim};
+use super::refresh::{REFRESH_TOKEN, grant_claim, key_id};
 use super::rule::Rule;
 use super::subject::{Origin, Party};
 use super::token_type::TokenType;
@@ -292,7 +292,7 @@ impl Grant {
         let actor = self.actor.as_deref();
         let grant = grant_claim(&self.audiences, &self.scopes, &self.origin, actor);
         let request = self.request(terms, jti).media_type(REFRESH_TOKEN).claim("grant", grant);
-        self.signed(&request)
+        self.signed(&request.key_id(&key_id(self.signer.key.key_id())))
     }
 
     /// The same with another key, to see a key fail.

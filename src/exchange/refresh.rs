@@ -2,8 +2,8 @@
 //! for (RFC 8705, section 4; draft-ietf-oauth-token-binding-08, section 2).
 //!
 //! Each says what it was granted for, so that nothing has to be kept. What may be granted is
-//! inside of `grant`, where no resource server looks for it, and `typ` and `aud` keep a refresh
-//! token from being taken for an access token.
+//! inside of `grant`, where no resource server looks for it. `typ` and `aud` keep a refresh token
+//! from being taken for an access token, and `kid` where a resource server minds neither.
 
 use std::sync::Arc;
 
@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 use super::denial::{Denial, DenialReason, Failure};
 use super::subject::{Origin, Party, ScopeLimit};
 use crate::directive::value::{Fault, Toggle, TokenTypes, Value};
-use crate::jose::KeyRing;
+use crate::jose::json::Object;
+use crate::jose::{Key, KeyFault, KeyRing, KeySet};
 use crate::policy::Policy;
 use crate::proof::Possessions;
 use crate::refusal::{Reason, Refusal};
@@ -46,6 +47,27 @@ pub(super) fn grant_claim(
     let Origin { issuer, credential } = origin;
     let scope = scopes.join(" ");
     json!({ "aud": audiences, "scope": scope, "iss": issuer, "credential": credential, "actor": actor })
+}
+
+/// What a refresh token calls the key whose name is `published`: no JWK Set has a key of that name.
+pub(super) fn key_id(published: &str) -> String {
+    format!("refresh:{published}")
+}
+
+/// The published keys, under the names that refresh tokens call them by.
+///
+/// # Errors
+/// [`KeyFault`]: one is not a key to verify with.
+pub(super) fn ring(published: &[Object]) -> Result<Arc<KeyRing>, KeyFault> {
+    let key = |jwk: &Object| {
+        let mut jwk = jwk.clone();
+        if let Some(Json::String(name)) = jwk.get_mut("kid") {
+            *name = key_id(name);
+        }
+        Key::from_jwk(jwk)
+    };
+    let keys = published.iter().map(key).collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(KeyRing::holding(KeySet::new(keys))))
 }
 
 impl RefreshPolicy {

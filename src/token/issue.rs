@@ -14,6 +14,7 @@ const ACCESS_TOKEN: &str = "at+jwt";
 #[derive(Clone, Debug)]
 pub struct TokenRequest {
     media_type: String,
+    key_id: Option<String>,
     claims: Object,
 }
 
@@ -28,7 +29,7 @@ impl TokenRequest {
         claims.insert("aud".to_owned(), audience.into());
         claims.insert("iat".to_owned(), now.into());
         claims.insert("exp".to_owned(), now.saturating_add(lifetime).into());
-        Self { media_type: ACCESS_TOKEN.to_owned(), claims }
+        Self { media_type: ACCESS_TOKEN.to_owned(), key_id: None, claims }
     }
 
     /// Binds the token (RFC 7800).
@@ -52,6 +53,12 @@ impl TokenRequest {
         self
     }
 
+    /// Sets `kid`, where it is not the one of the key that signs.
+    #[must_use]
+    pub fn key_id(self, key_id: &str) -> Self {
+        Self { key_id: Some(key_id.to_owned()), ..self }
+    }
+
     /// Signs the token.
     ///
     /// # Errors
@@ -59,7 +66,8 @@ impl TokenRequest {
     pub fn sign(&self, key: &SigningKey) -> Result<String, SigningError> {
         let mut header = Object::new();
         header.insert("alg".to_owned(), key.algorithm().name().into());
-        header.insert("kid".to_owned(), key.key_id().into());
+        let key_id = self.key_id.as_deref().unwrap_or_else(|| key.key_id());
+        header.insert("kid".to_owned(), key_id.into());
         header.insert("typ".to_owned(), self.media_type.clone().into());
         let encode = |object| base64url::encode(json::text(object));
         let input = format!("{}.{}", encode(&header), encode(&self.claims));
