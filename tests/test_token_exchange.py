@@ -162,7 +162,8 @@ def test_a_refused_request_leaves_the_assertion_good(server):
 
 def bucket_of(key: bytes, identifier: str) -> tuple:
     """src/outbound/replay.rs: the bucket of an assertion of `jwt`, and what is kept there of it."""
-    kept = hashlib.sha256(f"3:jwt{identifier}".encode()).digest()
+    issuer = "https://as.example"
+    kept = hashlib.sha256(f"{len(issuer)}:3:{issuer}jwt{identifier}".encode()).digest()
     return int.from_bytes(hashlib.sha256(key + kept).digest()[:8], "big") % 4096, kept
 
 

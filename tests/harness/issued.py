@@ -27,11 +27,16 @@ def verified(token: str, jwks: dict) -> Token:
     """Fails where RFC 9068 or the signature is not kept to."""
     parts = token.split(".")
     header, claims = (json.loads(base64url.decode(part)) for part in parts[:2])
-    (jwk,) = (jwk for jwk in jwks["keys"] if jwk["kid"] == header["kid"])
+    (jwk,) = (jwk for jwk in jwks["keys"] if _key_id(jwk, header) == header["kid"])
     if jwk.get("alg", header["alg"]) != header["alg"]:
         raise ValueError(f"signed with {header['alg']}, and the key is for {jwk['alg']}")
     _verify(jwk, header["alg"], base64url.decode(parts[2]), ".".join(parts[:2]).encode())
     return Token(header, claims)
+
+
+def _key_id(jwk: dict, header: dict) -> str:
+    """A refresh token names its key so that nobody else finds it."""
+    return f"refresh:{jwk['kid']}" if header["typ"] == "rt+jwt" else jwk["kid"]
 
 
 def thumbprint(jwk: dict) -> str:
