@@ -76,6 +76,10 @@ impl AssertionPolicy {
         if claims.get("sub").and_then(Json::as_str) != Some(id) {
             return Err(refused("sub is not the client_id").into());
         }
+        // Another recipient could use it here before the client does (draft-ietf-oauth-rfc7523bis).
+        if claims.get("aud").and_then(Json::as_array).is_some_and(|audiences| audiences.len() > 1) {
+            return Err(refused("aud names several").into());
+        }
         let identifier = claims.get("jti").and_then(Json::as_str).unwrap_or_default();
         if identifier.is_empty() || identifier.len() > MAX_ID {
             return Err(refused("jti is missing, empty, too long or no string").into());
@@ -147,6 +151,7 @@ mod tests {
             ),
             (good().claim("sub", "other"), None),
             (good().claim("sub", 1), None),
+            (good().claim("aud", vec![ENDPOINT, "https://other.example"]), None),
             (good().claim("jti", ""), None),
             (good().claim("jti", 7), None),
             (good().claim("jti", "x".repeat(257)), None),
