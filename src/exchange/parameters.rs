@@ -30,13 +30,13 @@ macro_rules! parameters {
         }
 
         impl Parameters {
-            /// The name of a known parameter, for the log: an unknown one may be anything.
-            fn known(name: &str) -> &'static str {
+            /// The name of a known parameter.
+            fn known(name: &str) -> Option<&'static str> {
                 match name {
-                    $(stringify!($field) => stringify!($field),)*
-                    "resource" => "resource",
-                    "audience" => "audience",
-                    _ => "an unknown parameter",
+                    $(stringify!($field) => Some(stringify!($field)),)*
+                    "resource" => Some("resource"),
+                    "audience" => Some("audience"),
+                    _ => None,
                 }
             }
 
@@ -128,7 +128,7 @@ impl Parameters {
     }
 
     /// RFC 6749, section 3.2: "Request and response parameters MUST NOT be included more than
-    /// once", an empty one neither, and unknown ones neither.
+    /// once", an empty one neither, and unknown ones neither, whose values are ignored.
     fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, Denial> {
         if pairs.len() > MAX_PARAMETERS {
             let detail = format_args!("more than {MAX_PARAMETERS} parameters");
@@ -138,13 +138,13 @@ impl Parameters {
         let mut parameters = Self::default();
         for (name, value) in pairs {
             if seen.contains(&name) && !REPEATABLE.contains(&name.as_str()) {
-                return Err(Denial::with_detail(
-                    DenialReason::ParameterRepeated,
-                    Self::known(&name),
-                ));
+                // An unknown one may be anything.
+                let name = Self::known(&name).unwrap_or("an unknown parameter");
+                return Err(Denial::with_detail(DenialReason::ParameterRepeated, name));
             }
-            if value.chars().any(char::is_control) {
-                let name = Self::known(&name);
+            if let Some(name) = Self::known(&name)
+                && value.chars().any(char::is_control)
+            {
                 let detail = format_args!("{name} has a control character");
                 return Err(Denial::with_detail(DenialReason::ParameterMalformed, detail));
             }
@@ -255,7 +255,9 @@ fn members(body: &[u8]) -> Result<Vec<(String, String)>, Denial> {
                 }
             }
             Value::Array(_) | Value::Object(_) | Value::Bool(_) | Value::Number(_) => {
-                return Err(not_text(&name));
+                if let Some(name) = Parameters::known(&name) {
+                    return Err(not_text(name));
+                }
             }
         }
     }
@@ -263,7 +265,6 @@ fn members(body: &[u8]) -> Result<Vec<(String, String)>, Denial> {
 }
 
 fn not_text(name: &str) -> Denial {
-    let name = Parameters::known(name);
     Denial::with_detail(DenialReason::ParameterMalformed, format_args!("{name} is not a text"))
 }
 
@@ -282,12 +283,12 @@ mod tests {
     fn a_form_and_the_same_in_json() {
         let form = parse(
             FORM,
-            "grant_type=a%3Ab&scope=r+w&audience=x&audience=y&resource=&other=1\
+            "grant_type=a%3Ab&scope=r+w&audience=x&audience=y&resource=&other=%0a\
             &subject_token=%C3%BC=",
         );
         let json = parse(
             JSON,
-            r#"{"grant_type":"a:b","scope":"r w","audience":["x","y"],"resource":"","other":"1",
+            r#"{"grant_type":"a:b","scope":"r w","audience":["x","y"],"resource":"","other":{"a":1},
                 "subject_token":"ü=","actor_token":null}"#,
         );
         let expected = Parameters {
