@@ -58,11 +58,11 @@ refusal_table! {
     4107 ClientCertificateMissing "client-certificate-missing" Client 401 "invalid_client"
         "client authentication takes a certificate and none was presented", "the client must use its certificate, and the server ask for one", "RFC 8705, section 2";
     4108 ClientCertificateUnverified "client-certificate-unverified" Client 401 "invalid_client"
-        "the client certificate is not issued by a trusted authority", "the TLS layer must verify the chain where clients are known by name", "RFC 8705, section 2.1";
+        "the client certificate is not issued by a trusted authority", "the TLS layer must verify the chain where clients are known by name, and have intermediate authorities in its CA file", "RFC 8705, section 2.1";
     4109 ClientCertificateMismatch "client-certificate-mismatch" Client 401 "invalid_client"
         "the client certificate is not the one of this client", "compare its subject, alternative names or thumbprint with its sts-client", "RFC 8705, section 2";
     4110 ClientAssertionRefused "client-assertion-refused" Client 401 "invalid_client"
-        "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer; exp, at most ten minutes ahead, and jti are required", "RFC 7523, section 3";
+        "the client assertion is not accepted", "iss and sub are the client_id, aud the token endpoint or the issuer alone; exp, at most ten minutes ahead, and jti are required", "RFC 7523, section 3";
     4111 ClientAssertionReplayed "client-assertion-replayed" Client 401 "invalid_client"
         "the client assertion was used before", "the client must make a new one for each request; otherwise it was captured", "RFC 7523, section 3";
     4112 ClientIdMismatch "client-id-mismatch" Client 401 "invalid_client"
