@@ -9,6 +9,7 @@ use super::effect::{EffectView, give};
 use super::guard::guard;
 use super::line::tell;
 use super::pointer::{at, free};
+use super::scope::place;
 use super::text::{Text, slices};
 use crate::effect::Effect;
 use crate::host::{Answer, Binding, Call, Client, Endpoint, Process, Scope};
@@ -63,10 +64,8 @@ pub(super) unsafe extern "C" fn endpoint_max_body(
     handle: *const Handle,
     scope: *const Scope,
 ) -> usize {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     let size = guard(|| {
         let settings = handle.configuration.policy(scope)?.settings();
         usize::try_from(settings.sts_max_body.0).ok()
@@ -81,10 +80,10 @@ pub(super) unsafe extern "C" fn answer_new(
     endpoint: u32,
     call: *const CallView,
 ) -> *mut Answer {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null_mut() };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return std::ptr::null_mut() };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else {
+        return std::ptr::null_mut();
+    };
     // SAFETY: from `process_start`, alive until the process ends.
     let Some(process) = (unsafe { at(process) }) else { return std::ptr::null_mut() };
     // SAFETY: the shim's own struct, of which all parts are alive for the call.

@@ -7,6 +7,7 @@ use super::decision::refuse;
 use super::effect::{EffectView, give};
 use super::guard::guard;
 use super::pointer::{at, free};
+use super::scope::place;
 use super::text::{Text, slices};
 use crate::host::{Binding, Client, Decision, Scope};
 use crate::refusal::{Reason, Refusal};
@@ -25,10 +26,8 @@ pub(super) unsafe extern "C" fn token_binding_answer(
     let Some(Ok(offer)) = guard(|| Offer::parse(unsafe { offer.bytes() })) else {
         return MALFORMED;
     };
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     let parameters = guard(|| {
         let settings = handle.configuration.policy(scope)?.settings();
         let preferred = &settings.token_binding_key_parameters.0;
@@ -67,10 +66,8 @@ pub(super) unsafe extern "C" fn binding_verify(
     binding: *mut *mut Binding,
     refusal: *mut *mut Decision,
 ) -> c_int {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     // SAFETY: from `client_new`, alive as long as its connection.
     let Some(client) = (unsafe { at(client) }) else { return 1 };
     // SAFETY: the request's header values, alive for the call.
@@ -126,10 +123,8 @@ pub(super) unsafe extern "C" fn binding_configured(
 ) -> c_int {
     // SAFETY: from `binding_verify`, alive as long as its request.
     let Some(binding) = (unsafe { at(binding) }) else { return 0 };
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     let effect = guard(|| {
         let settings = handle.configuration.policy(scope)?.settings();
         binding.configured(settings, index).as_ref().map(EffectView::of_borrowed)
@@ -147,10 +142,8 @@ pub(super) unsafe extern "C" fn binding_response(
 ) -> c_int {
     // SAFETY: from `binding_verify`, alive as long as its request.
     let Some(binding) = (unsafe { at(binding) }) else { return 0 };
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     let effect = guard(|| {
         let settings = handle.configuration.policy(scope)?.settings();
         let status = u16::try_from(status).ok()?;
@@ -166,10 +159,8 @@ pub(super) unsafe extern "C" fn binding_suffices(
     binding: *const Binding,
     refusal: *mut *mut Decision,
 ) -> c_int {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     // SAFETY: from `binding_verify`, alive as long as its request.
     let binding = unsafe { at(binding) };
     let suffices = guard(|| {

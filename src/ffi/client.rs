@@ -6,6 +6,7 @@ use super::configuration::Handle;
 use super::effect::{EffectView, give};
 use super::guard::guard;
 use super::pointer::{at, free};
+use super::scope::place;
 use super::text::{Text, slices};
 use crate::host::{Client, Scope};
 
@@ -53,10 +54,8 @@ pub(super) unsafe extern "C" fn client_header(
 ) -> c_int {
     // SAFETY: from `client_new`, alive as long as its connection.
     let Some(client) = (unsafe { at(client) }) else { return 0 };
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     let effect = guard(|| {
         let wanted = handle.configuration.policy(scope)?.settings().client_cert_header;
         client.header(wanted, index, EffectView::of)

@@ -9,6 +9,7 @@ use super::effect::{EffectView, give};
 use super::guard::guard;
 use super::line::tell;
 use super::pointer::{at, free};
+use super::scope::place;
 use super::text::{Text, slices};
 use crate::host::{Binding, Client, Cookies, Decision, HeaderChange, Line, Scope, Sealed, Visit};
 use crate::outbound::Level;
@@ -53,10 +54,8 @@ pub(super) unsafe extern "C" fn cookies_open(
     cookies: *mut *mut Cookies,
     refusal: *mut *mut Decision,
 ) -> c_int {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     // SAFETY: the shim's own struct, of which all parts are alive for the call.
     let Some(visit) = (unsafe { at(visit) }) else { return 0 };
     // SAFETY: as above.
@@ -237,10 +236,8 @@ pub(super) unsafe extern "C" fn scope_protects(
     handle: *const Handle,
     scope: *const Scope,
 ) -> c_int {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 1 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 1 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 1 };
     let protects =
         guard(|| handle.configuration.policy(scope).is_none_or(|policy| !policy.leaves_cookies()));
     c_int::from(protects.unwrap_or(true))

@@ -9,6 +9,7 @@ use super::effect::{EffectView, give};
 use super::guard::guard;
 use super::line::tell;
 use super::pointer::{at, free};
+use super::scope::place;
 use super::text::{Text, slices};
 use crate::effect::Effect;
 use crate::host::{Binding, Client, Decision, Facts, Process, Scope};
@@ -47,10 +48,10 @@ pub(super) unsafe extern "C" fn decide(
     count: usize,
     realm: Text,
 ) -> *mut Decision {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null_mut() };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return std::ptr::null_mut() };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else {
+        return std::ptr::null_mut();
+    };
     // SAFETY: from `process_start`, alive until the process ends.
     let Some(process) = (unsafe { at(process) }) else { return std::ptr::null_mut() };
     // SAFETY: from `client_new`, alive as long as its connection.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::configuration::Handle;
 use super::guard::guard;
 use super::pointer::{at, free};
+use super::scope::place;
 use crate::host::{Process, Scope};
 use crate::outbound::{Level, Log};
 
@@ -40,10 +41,10 @@ pub(super) unsafe extern "C" fn process_start(
     write: LogFunction,
     server: *mut c_void,
 ) -> *mut Arc<Process> {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null_mut() };
-    // SAFETY: kept by the configuration.
-    let Some(global) = (unsafe { at(global) }) else { return std::ptr::null_mut() };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, global)) = (unsafe { place(handle, global) }) else {
+        return std::ptr::null_mut();
+    };
     let sink = Sink { write, server };
     guard(|| {
         let log: Log = Arc::new(move |level, line| sink.line(level, line));

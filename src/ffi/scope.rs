@@ -9,6 +9,18 @@ use super::pointer::at;
 use super::text::{Text, slices, texts};
 use crate::host::{Merged, Scope};
 
+/// A scope, with the configuration that it is of.
+///
+/// # Safety
+/// As for [`at`], both.
+pub(super) unsafe fn place<'a>(
+    handle: *const Handle,
+    scope: *const Scope,
+) -> Option<(&'a Handle, &'a Scope)> {
+    // SAFETY: as the caller vouches.
+    unsafe { at(handle) }.zip(unsafe { at(scope) })
+}
+
 pub(super) unsafe extern "C" fn scope_new(handle: *const Handle) -> *const Scope {
     // SAFETY: from `configuration_new`, alive as long as its pool.
     let Some(handle) = (unsafe { at(handle) }) else { return std::ptr::null() };
@@ -23,10 +35,8 @@ pub(super) unsafe extern "C" fn scope_set(
     arguments: *const Text,
     count: usize,
 ) -> *const c_char {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
-    // SAFETY: from `scope_new` of this configuration, which keeps it.
-    let Some(scope) = (unsafe { at(scope) }) else { return FAILED };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return FAILED };
     // SAFETY: the shim's arguments, alive for the call.
     let arguments = unsafe { slices(arguments, count) };
     guard(|| {
@@ -77,10 +87,8 @@ pub(super) unsafe extern "C" fn scope_complete(
     handle: *const Handle,
     scope: *const Scope,
 ) -> *const c_char {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return FAILED };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return FAILED };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return FAILED };
     guard(|| match handle.configuration.policy(scope).map(|policy| policy.complete()) {
         Some(Ok(())) => std::ptr::null(),
         Some(Err(refusal)) => handle.complaint(refusal.to_string()),
@@ -94,10 +102,8 @@ pub(super) unsafe extern "C" fn scope_is_on(
     scope: *const Scope,
     directive: usize,
 ) -> c_int {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return 0 };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return 0 };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
     guard(|| c_int::from(handle.configuration.is_on(scope, directive))).unwrap_or(0)
 }
 
@@ -106,9 +112,7 @@ pub(super) unsafe extern "C" fn scope_word(
     scope: *const Scope,
     directive: usize,
 ) -> Text {
-    // SAFETY: from `configuration_new`, alive as long as its pool.
-    let Some(handle) = (unsafe { at(handle) }) else { return Text::empty() };
-    // SAFETY: kept by the configuration.
-    let Some(scope) = (unsafe { at(scope) }) else { return Text::empty() };
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return Text::empty() };
     guard(|| Text::of(handle.configuration.word(scope, directive))).unwrap_or_else(Text::empty)
 }
