@@ -73,19 +73,15 @@ impl Clients {
                 check_secret(hashes, secret)?;
                 None
             }
-            (_, Presented::Nothing) => {
-                let detail =
-                    format_args!("{} uses {}", client.id(), client.authentication().name());
-                return Err(
-                    Denial::with_detail(DenialReason::ClientAuthenticationMissing, detail).into()
-                );
-            }
-            (_, _) => {
-                let detail =
-                    format_args!("{} uses {}", client.id(), client.authentication().name());
-                return Err(
-                    Denial::with_detail(DenialReason::ClientAuthenticationMethod, detail).into()
-                );
+            (configured, presented) => {
+                let reason = match presented {
+                    Presented::Nothing => DenialReason::ClientAuthenticationMissing,
+                    Presented::Basic { .. } | Presented::Post(_) | Presented::Assertion(_) => {
+                        DenialReason::ClientAuthenticationMethod
+                    }
+                };
+                let detail = format_args!("{} uses {}", client.id(), configured.name());
+                return Err(Denial::with_detail(reason, detail).into());
             }
         };
         Ok(AuthenticatedClient { client, assertion })
