@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::list::{add_new, distinct};
 use super::value::Value;
 use crate::cookie::{CookiePolicy, NamePattern, PossessionKind};
 
@@ -49,27 +50,14 @@ impl Value for Cookies {
                 (policy, rest) = (stated, after);
             }
         }
-        let mut accepted = Vec::new();
-        for word in rest {
-            let kind = KINDS.iter().copied().find(|kind| kind.name() == *word)?;
-            if accepted.contains(&kind) {
-                return None;
-            }
-            accepted.push(kind);
-        }
-        if accepted.is_empty() {
-            accepted = KINDS.to_vec();
-        }
+        let kind = |word: &str| KINDS.iter().copied().find(|kind| kind.name() == word);
+        let accepted = if rest.is_empty() { KINDS.to_vec() } else { distinct(rest, kind)? };
         Some(Self(vec![CookieEntry { name: name.parse().ok()?, policy, accepted }]))
     }
 
     fn add(&mut self, more: Self) -> bool {
-        let taken = |entry: &CookieEntry| self.0.iter().any(|other| other.name == entry.name);
-        if self.0.is_empty() || more.0.is_empty() || more.0.iter().any(taken) {
-            return false;
-        }
-        self.0.extend(more.0);
-        true
+        let none = self.0.is_empty() || more.0.is_empty();
+        !none && add_new(&mut self.0, more.0, |one, other| one.name == other.name)
     }
 }
 

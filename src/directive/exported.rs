@@ -2,6 +2,7 @@
 //! client's certificate.
 
 use super::choice::Choice;
+use super::list::add_new;
 use super::value::Value;
 use crate::export::EXPORTS;
 
@@ -40,7 +41,7 @@ impl Value for ClaimExports {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        add_named(&mut self.0, more.0)
+        add_new(&mut self.0, more.0, is_same_name)
     }
 }
 
@@ -128,20 +129,13 @@ impl Value for HeaderExports {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        add_named(&mut self.0, more.0)
+        add_new(&mut self.0, more.0, is_same_name)
     }
 }
 
-/// Adds `more`, unless one of its names is taken.
-pub(super) fn add_named(list: &mut Vec<(String, String)>, more: Vec<(String, String)>) -> bool {
-    let taken = |(_, name): &(String, String)| {
-        list.iter().any(|(_, other)| other.eq_ignore_ascii_case(name))
-    };
-    if more.iter().any(taken) {
-        return false;
-    }
-    list.extend(more);
-    true
+/// Whether two are exported under one name.
+pub(super) fn is_same_name<T>((_, one): &(T, String), (_, other): &(T, String)) -> bool {
+    one.eq_ignore_ascii_case(other)
 }
 
 /// Which RFC 9440 headers are sent to the backend.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use url::{Host, Url};
 
+use super::list::add_new;
 use super::value::Value;
 
 /// Where an issuer's keys come from.
@@ -54,12 +55,7 @@ impl Value for Issuers {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        let known = |entry: &IssuerEntry| self.0.iter().any(|other| other.name == entry.name);
-        if more.0.iter().any(known) {
-            return false;
-        }
-        self.0.extend(more.0);
-        true
+        add_new(&mut self.0, more.0, |one, other| one.name == other.name)
     }
 }
 

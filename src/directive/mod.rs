@@ -8,6 +8,7 @@ mod choice;
 mod cookie;
 mod exported;
 mod issuer;
+mod list;
 mod quantity;
 mod sts;
 mod sts_client;

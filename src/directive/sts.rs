@@ -2,6 +2,7 @@
 
 use url::Url;
 
+use super::list::distinct;
 use super::value::{Value, fetchable};
 use crate::exchange::TokenType;
 
@@ -95,15 +96,10 @@ impl Value for SubjectTypes {
     }
 
     fn parse(arguments: &[&str]) -> Option<Self> {
-        let mut types = Vec::new();
-        for argument in arguments {
-            let (_, kind) = Self::WORDS.iter().find(|(word, _)| word == argument)?;
-            if types.contains(kind) {
-                return None;
-            }
-            types.push(*kind);
-        }
-        (!types.is_empty()).then_some(Self(types))
+        let kind = |argument: &str| {
+            Self::WORDS.iter().find(|(word, _)| *word == argument).map(|(_, kind)| *kind)
+        };
+        distinct(arguments, kind).map(Self)
     }
 }
 

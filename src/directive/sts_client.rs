@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::issuer::{KeyLocation, fetchable};
+use super::list::add_new;
 use super::sts::is_client_id;
 use super::value::{Fault, Value};
 use crate::exchange::{Authentication, CertificateName, Client, CredentialHash, GrantType};
@@ -196,12 +197,7 @@ impl Value for StsClients {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        let known = |entry: &ClientEntry| self.0.iter().any(|other| other.id == entry.id);
-        if more.0.iter().any(known) {
-            return false;
-        }
-        self.0.extend(more.0);
-        true
+        add_new(&mut self.0, more.0, |one, other| one.id == other.id)
     }
 }
 

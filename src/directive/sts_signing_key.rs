@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::list::add_new;
 use super::value::{Fault, Value};
 use crate::jose::Algorithm;
 
@@ -100,17 +101,9 @@ impl Value for SigningKeys {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        let known = |entry: &SigningKeyEntry| {
-            self.0.iter().any(|other| {
-                other.location == entry.location
-                    || other.key_id.is_some() && other.key_id == entry.key_id
-            })
-        };
-        if more.0.iter().any(known) {
-            return false;
-        }
-        self.0.extend(more.0);
-        true
+        add_new(&mut self.0, more.0, |one, other| {
+            one.location == other.location || one.key_id.is_some() && one.key_id == other.key_id
+        })
     }
 }
 

@@ -3,7 +3,8 @@
 use std::ffi::{CStr, CString};
 
 use super::choice::Choice;
-use super::exported::{add_named, is_reserved};
+use super::exported::{is_reserved, is_same_name};
+use super::list::{add_new, distinct};
 use super::value::Value;
 use crate::export;
 use crate::token_binding::KeyParameters;
@@ -19,15 +20,7 @@ impl Value for KeyParametersList {
     }
 
     fn parse(arguments: &[&str]) -> Option<Self> {
-        let mut list = Vec::new();
-        for name in arguments {
-            let parameters = KeyParameters::from_name(name)?;
-            if list.contains(&parameters) {
-                return None;
-            }
-            list.push(parameters);
-        }
-        (!list.is_empty()).then_some(Self(list))
+        distinct(arguments, KeyParameters::from_name).map(Self)
     }
 }
 
@@ -102,15 +95,7 @@ impl Value for BindingHeaders {
         if arguments == ["none"] {
             return Some(Self(Vec::new()));
         }
-        let mut list = Vec::new();
-        for word in arguments {
-            let export = BindingExport::parse(word)?;
-            if list.contains(&export) {
-                return None;
-            }
-            list.push(export);
-        }
-        (!list.is_empty()).then_some(Self(list))
+        distinct(arguments, BindingExport::parse).map(Self)
     }
 }
 
@@ -150,12 +135,9 @@ impl Value for BindingVariables {
     }
 
     fn add(&mut self, more: Self) -> bool {
-        let mut names: Vec<_> = self.names().map(|name| (String::new(), name.to_owned())).collect();
-        let added = more.names().map(|name| (String::new(), name.to_owned())).collect();
-        if !add_named(&mut names, added) {
+        if !add_new(&mut self.0, more.0, is_same_name) {
             return false;
         }
-        self.0.extend(more.0);
         self.1.extend(more.1);
         true
     }
