@@ -1,6 +1,5 @@
 """Scenarios: the table of requests and what must come of them."""
 
-import dataclasses
 from dataclasses import dataclass, field
 
 from . import table
@@ -85,38 +84,20 @@ def scenarios(group: str, server: str) -> list:
 
 
 def _parse(group: str, base: dict, row: dict, server: str) -> Scenario:
-    row = _joined(base, row)
-    for difference in row.pop("differs", []):
-        if not difference.pop("reason", ""):
-            raise ValueError(f"{row['name']}: a difference needs its reason")
-        if server.startswith(difference.pop("server")):
-            row = _joined(row, difference)
-    if row.get("only") and not row.get("reason"):
-        raise ValueError(f"{row['name']}: a row for one server needs its reason")
-    own = {field.name for field in dataclasses.fields(Scenario)}
-    steps = row.pop("step", [{}])
-    shared = {word: row.pop(word) for word in list(row) if word not in own}
+    row, shared = table.divided(Scenario, table.for_server(table.joined(base, row), server))
+    steps = shared.pop("step", [{}])
     return table.record(
         Scenario,
         {
             **row,
             "group": group,
             "token": table.record(Recipe, row.get("token", {})),
-            "steps": [_step(_joined(shared, step)) for step in steps],
+            "steps": [_step(table.joined(shared, step)) for step in steps],
         },
     )
 
 
 def _step(words: dict) -> Step:
     """A flat row: what `Expectation` knows goes there, the rest is the request."""
-    known = {field.name for field in dataclasses.fields(Expectation)}
-    expected = {word: words.pop(word) for word in list(words) if word.replace("-", "_") in known}
-    return table.record(Step, {**words, "expect": table.record(Expectation, expected)})
-
-
-def _joined(outer: dict, inner: dict) -> dict:
-    """`inner` on top of `outer`; a token's members are joined one by one."""
-    joined = {**outer, **inner}
-    if "token" in outer and "token" in inner:
-        joined["token"] = {**outer["token"], **inner["token"]}
-    return joined
+    expected, asked = table.divided(Expectation, words)
+    return table.record(Step, {**asked, "expect": table.record(Expectation, expected)})

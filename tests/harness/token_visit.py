@@ -69,29 +69,15 @@ def rows(group: str, server: str) -> list:
 
 
 def _parse(group: str, row: dict, server: str) -> Row:
-    for difference in row.pop("differs", []):
-        difference = dict(difference)
-        if not difference.pop("reason", ""):
-            raise ValueError(f"{row['name']}: a difference needs its reason")
-        if server.startswith(difference.pop("server")):
-            row = {**row, **difference}
-    if row.get("only") and not row.get("reason"):
-        raise ValueError(f"{row['name']}: a row for one server needs its reason")
+    row = table.for_server(row, server)
     if row["encoding"] != "form":
         row["name"] += f" ({row['encoding']})"
-    expected, row = _divided(Expected, row)
-    own, asked = _divided(Row, row)
+    expected, row = table.divided(Expected, row)
+    own, asked = table.divided(Row, row)
     if "before" in own:
         own["before"] = table.record(Asked, own["before"])
     made = {"group": group, "asked": table.record(Asked, asked), "expected": table.record(Expected, expected)}
     return table.record(Row, {**own, **made})
-
-
-def _divided(kind, words: dict):
-    """The words that this dataclass knows, and the others."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    ours = {word: value for word, value in words.items() if word.replace("-", "_") in known}
-    return ours, {word: value for word, value in words.items() if word not in ours}
 
 
 def send(server: Server, made: Made, certificate: str = "alice", host: str = "open", protocol: str = "h1") -> Answer:
