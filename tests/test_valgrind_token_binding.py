@@ -5,34 +5,21 @@ import contextlib
 import xml.etree.ElementTree as ElementTree
 
 from harness.bound_client import BoundConnection
-from harness.servers import serving
+from harness.memcheck import checked, renew
 from harness.tls_client import TLS_1_2, TLS_1_3, TlsError
 from harness.token_binding import REFERRED, Binding, offer
-from harness.waiting import eventually
 from harness.world import World
-from test_valgrind import MEMCHECK, errors_of_ours
 
 HOSTS = ("default", "on", "off", "picky", "remembering", "remembering-on", "remembering-off", "late", "late-on")
 
 
 def test_memory_of_handshakes(around, memory_kind):
-    kind = memory_kind
-    reports = around.folder / f"memcheck-token-binding-{kind.name}"
-    reports.mkdir()
-    reports.chmod(0o777)
-    options = {"wrapper": [*MEMCHECK, f"--xml-file={reports}/%p.xml"], "patience": 10, "processes": 1}
-    with serving(kind, World.read("token_binding"), around, **options) as server:
+    world = World.read("token_binding")
+    with checked(memory_kind, world, around, "token-binding", others=errors_of_tls) as server:
         server.log.announce("AB1[012][0-9]{2} |AH02008|SSL_do_handshake\\(\\) failed|SSL Library Error")
         everything(server)
-        old = set(server.workers())
-        server.reload()
-        eventually(lambda: not old & set(server.workers()), 60)
+        renew(server)
         everything(server)
-        assert server.stop() == 0
-    files = list(reports.iterdir())
-    assert len(files) >= 3  # the parent, and a worker of each generation
-    found = [error for file in files for error in errors_of_ours(file, kind) + errors_of_tls(file)]
-    assert not found, "\n\n".join(found)
 
 
 def everything(server):
