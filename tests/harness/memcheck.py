@@ -12,8 +12,13 @@ MEMCHECK = ["valgrind", "--tool=memcheck", "--leak-check=full", "--errors-for-le
 # What is made once in a process and kept until its end: two statics of libraries, the curve of Token
 # Binding, and the process object itself, which threads may still use. NGINX unloads the module and
 # frees its configuration before memcheck looks, which then finds the one block without what pointed
-# to it.
-KEPT = {"arc_swap::debt::list::Node::get", "add_headers", "openssl::ec::EcGroup::from_curve_name"}
+# to it. Builds without optimization name functions in full.
+KEPT = {
+    "arc_swap::debt::list::Node::get",
+    "add_headers",
+    "ureq::run::add_headers",
+    "openssl::ec::EcGroup::from_curve_name",
+}
 
 
 @contextlib.contextmanager
