@@ -6,18 +6,32 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::guard::guard;
 use super::pointer::{at, free};
-use super::requirement::RequireLine;
 use crate::host::Configuration;
 use crate::outbound::{KeyMemory, SharedReplayStore};
+use crate::requirement::Requirement;
 
 /// `ab_configuration`: a configuration with the last message about it.
 pub(super) struct Handle {
     pub(super) configuration: Configuration,
-    pub(super) requirements: Mutex<Vec<Arc<RequireLine>>>,
+    requirements: Mutex<Vec<Arc<RequireLine>>>,
     message: Mutex<CString>,
 }
 
+/// `ab_requirement`: a line of httpd's configuration.
+pub(super) struct RequireLine {
+    pub(super) requirement: Requirement,
+    pub(super) negated: bool,
+}
+
 impl Handle {
+    /// Keeps `line` as long as the configuration.
+    pub(super) fn keep(&self, line: RequireLine) -> *const RequireLine {
+        let line = Arc::new(line);
+        let pointer = Arc::as_ptr(&line);
+        self.requirements.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        pointer
+    }
+
     /// Keeps `message` for the shim to read.
     pub(super) fn complaint(&self, message: String) -> *const c_char {
         let text = CString::new(message).unwrap_or_else(|_| c"the text contains NUL".to_owned());

@@ -1,20 +1,13 @@
 //! The functions of `ab_core` about lines of httpd's configuration that require something.
 
 use std::ffi::{c_char, c_int};
-use std::sync::{Arc, PoisonError};
 
-use super::configuration::{FAILED, Handle};
+use super::configuration::{FAILED, Handle, RequireLine};
 use super::guard::guard;
 use super::pointer::at;
 use super::text::{Text, slices, texts};
 use crate::host::Decision;
 use crate::requirement::Requirement;
-
-/// `ab_requirement`: a line of httpd's configuration.
-pub(super) struct RequireLine {
-    requirement: Requirement,
-    negated: bool,
-}
 
 pub(super) unsafe extern "C" fn requirement_new(
     handle: *const Handle,
@@ -37,16 +30,7 @@ pub(super) unsafe extern "C" fn requirement_new(
         let words = texts(&arguments).ok_or_else(|| "UTF-8".to_owned());
         let parsed = words.and_then(|words| Requirement::parse(&name.to_string_lossy(), &words));
         match parsed {
-            Ok(requirement) => {
-                let requirement = Arc::new(RequireLine { requirement, negated: negated != 0 });
-                let pointer = Arc::as_ptr(&requirement);
-                handle
-                    .requirements
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(requirement);
-                Ok(pointer)
-            }
+            Ok(requirement) => Ok(handle.keep(RequireLine { requirement, negated: negated != 0 })),
             Err(expected) => {
                 let got =
                     String::from_utf8_lossy(&arguments.join(&b' ')).escape_default().to_string();
@@ -54,16 +38,11 @@ pub(super) unsafe extern "C" fn requirement_new(
             }
         }
     });
-    match made {
-        Some(Ok(requirement)) => requirement,
-        Some(Err(complaint)) => {
+    match made.unwrap_or(Err(FAILED)) {
+        Ok(line) => line,
+        Err(complaint) => {
             // SAFETY: checked above, the shim's own variable.
             unsafe { message.write(complaint) };
-            std::ptr::null()
-        }
-        None => {
-            // SAFETY: checked above, the shim's own variable.
-            unsafe { message.write(FAILED) };
             std::ptr::null()
         }
     }

@@ -13,8 +13,8 @@ use super::binding::{
 };
 use super::client::{client_effect, client_free, client_header, client_new, client_present};
 use super::configuration::{
-    Handle, configuration_complete, configuration_free, configuration_memory, configuration_new,
-    configuration_settle, strips,
+    Handle, RequireLine, configuration_complete, configuration_free, configuration_memory,
+    configuration_new, configuration_settle, strips,
 };
 use super::cookies::{
     VisitView, cookies_complete, cookies_effect, cookies_free, cookies_header, cookies_line,
@@ -26,7 +26,7 @@ use super::decision::{
 };
 use super::effect::EffectView;
 use super::process::{LogFunction, process_free, process_start, process_stop};
-use super::requirement::{RequireLine, requirement_holds, requirement_new};
+use super::requirement::{requirement_holds, requirement_new};
 use super::scope::{
     scope_complete, scope_free, scope_is_on, scope_merge, scope_new, scope_set, scope_word,
 };
