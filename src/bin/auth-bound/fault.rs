@@ -5,7 +5,7 @@ use std::path::Path;
 
 use auth_bound::refusal::Refusal;
 
-use crate::output::printable;
+use crate::printable::printable;
 
 /// Why the command fails.
 #[derive(Debug)]

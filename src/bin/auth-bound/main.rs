@@ -7,6 +7,7 @@ mod files;
 mod keys;
 mod output;
 mod page;
+mod printable;
 mod private_key;
 mod secret;
 mod tb;
