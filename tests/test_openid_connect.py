@@ -3,18 +3,16 @@ begun with a Token Binding key is one for nobody who has the cookie alone."""
 
 import pytest
 
-from harness.bound_client import BoundConnection
 from harness.openid_application import (
-    APP,
     NOT_THE_SAME,
     application,
+    asked_with_captured_message,
     browser,
     netloc,
     page,
     sent_to_login,
     user,
 )
-from harness.token_binding import Binding
 
 EXAMPLE = "openid-connect"
 
@@ -51,16 +49,9 @@ def test_a_session_and_a_captured_message(around, httpd_kind):
         server.log.announce("AB1056 token-binding-signature")
         owner = browser(server)
         assert user(owner.get(page(server))) == "alice"
-        here = netloc(server.site)
-        cookie = ("Cookie", owner.cookie(here))
-        connect = lambda: BoundConnection(server, "app", server_name=APP)
-        with connect() as connection:
-            connection.turn_to(here)
-            captured = connection.fields(Binding(owner.key(here)))
-            assert user(connection.get("/page", cookie, *captured)) == "alice"
-        with connect() as connection:
-            connection.turn_to(here)
-            assert connection.get("/page", cookie, *captured).status == 400
+        there, elsewhere = asked_with_captured_message(server, owner)
+        assert user(there) == "alice"
+        assert elsewhere.status == 400
 
 
 @SESSIONS

@@ -14,9 +14,16 @@ from urllib.parse import quote, urlencode
 
 import pytest
 
-from harness.bound_client import BoundConnection
-from harness.openid_application import APP, application, browser, callback, netloc, page, sent_to_login, user
-from harness.token_binding import Binding
+from harness.openid_application import (
+    application,
+    asked_with_captured_message,
+    browser,
+    callback,
+    netloc,
+    page,
+    sent_to_login,
+    user,
+)
 
 EXAMPLE = "bound-openid-session"
 SESSION, STATE = "mod_auth_openidc_session", "mod_auth_openidc_state_"
@@ -142,16 +149,9 @@ def test_a_session_and_a_captured_message(around, httpd_kind):
     with serving(httpd_kind, around) as server:
         server.log.announce("AB1056 token-binding-signature")
         owner = logged_in(server, TOKEN_BINDING)
-        here = netloc(server.site)
-        cookie = ("Cookie", owner.cookie(here))
-        connect = lambda: BoundConnection(server, "app", server_name=APP)
-        with connect() as connection:
-            connection.turn_to(here)
-            captured = connection.fields(Binding(owner.key(here)))
-            assert user(connection.get("/page", cookie, *captured)) == "alice"
-        with connect() as connection:
-            connection.turn_to(here)
-            assert connection.get("/page", cookie, *captured).status == 400
+        there, elsewhere = asked_with_captured_message(server, owner)
+        assert user(there) == "alice"
+        assert elsewhere.status == 400
 
 
 def test_a_session_bound_to_the_certificate_where_there_are_both(around, httpd_kind):

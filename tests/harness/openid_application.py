@@ -6,9 +6,11 @@ import json
 import re
 from pathlib import Path
 
+from .bound_client import BoundConnection
 from .browser import Browser
 from .pki import Identity
 from .table import TESTS
+from .token_binding import Binding
 from .world import Site, World
 
 APP = "app.test.example"
@@ -90,3 +92,17 @@ def sent_to_login(server, answer) -> bool:
     """Whether a new login is demanded."""
     to = "".join(answer.all("Location"))
     return answer.status == 302 and to.startswith(f"{server.site.openid_provider.issuer}/authorize?")
+
+
+def asked_with_captured_message(server, owner: Browser) -> list:
+    """The answers to the owner's cookie with the very bytes that prove the key: on the connection that they are
+    for, and on another."""
+    here = netloc(server.site)
+    cookie = ("Cookie", owner.cookie(here))
+    captured, answers = [], []
+    for _ in range(2):
+        with BoundConnection(server, "app", server_name=APP) as connection:
+            connection.turn_to(here)
+            captured = captured or connection.fields(Binding(owner.key(here)))
+            answers.append(connection.get("/page", cookie, *captured))
+    return answers
