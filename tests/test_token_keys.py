@@ -185,6 +185,36 @@ def test_a_key_server_that_is_silent(around, kind):
         assert [line.level for line in server.log.lines() if "AB4901" in line.text] == ["error"] * 3
 
 
+def test_all_the_keys_of_one_request_share_its_time(around, kind):
+    """Each key server answers within key-wait, but not the three of this request one after the other. What came too
+    late is there for the next try, so that in the end one is granted."""
+    wait, delay = 1.0, 0.8  # the former is the world's key-wait
+    world = outages(first={"jwks": "other"}, second={"jwks": "other"})
+    # Keys of others at first: they are fetched again only when a request asks.
+    endpoints = world.endpoints | {"/client": {"jwks": "other"}}
+    rule = "client=remote audience=https://api.example actor=service"
+    world = dataclasses.replace(world, endpoints=endpoints, set=world.set | {"sts-rule": rule})
+    words = {
+        "assertion": {"claims": {"iss": "remote", "sub": "remote"}},
+        "actor": {"claims": {"iss": "https://second.example"}},
+        **of_issuer("first"),
+    }
+    with serving(kind, world, around, processes=1) as server:
+        server.log.announce("AB4901 exchange-keys-unavailable")
+        time.sleep(1.1)  # past jwks-cooldown
+        for name, key in {"client": "p256-client", "first": "p256", "second": "p256"}.items():
+            server.site.key_server.serve(f"/{name}", delayed(delay, document(around.keys.jwks(key))))
+
+        def asked():
+            began = time.monotonic()
+            answer = exchange(server, **words)
+            assert time.monotonic() - began < wait + delay / 2
+            return answer
+
+        unavailable(asked())
+        eventually(lambda: asked().status == 200, seconds=20)
+
+
 def test_clients_that_leave_while_they_wait_for_keys(around, kind):
     with serving(kind, outages(silent={"silence": 30}), around) as server:
         server.log.announce("AB4901 exchange-keys-unavailable")

@@ -3,7 +3,6 @@
 
 use std::ffi::CString;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::client::Proved;
 use super::decision::possessions;
@@ -15,7 +14,7 @@ use crate::exchange::{
     Request, Response,
 };
 use crate::jose::KeyRing;
-use crate::outbound::{self, Level};
+use crate::outbound::{self, Level, Patience};
 use crate::refusal::{Fault, Refusal, repeatable};
 use crate::token::Timestamp;
 
@@ -287,13 +286,11 @@ impl Waiting {
     fn wait(self, clock: Clock) -> Answer {
         let Self { place, realm, request, mut needed } = self;
         let mut asked: Vec<Arc<KeyRing>> = Vec::new();
-        let began = clock();
+        // All of them together have the time that one request may wait.
+        let patience = Patience::of(place.service.key_wait());
         loop {
             let ring = Arc::clone(needed.ring());
-            // All of them together have the time that one request may wait.
-            let waited = u64::try_from(clock().saturating_sub(began)).unwrap_or(0);
-            let left = place.service.key_wait().saturating_sub(Duration::from_secs(waited));
-            let answer = place.process.newer_keys(&ring, left);
+            let answer = place.process.newer_keys(&ring, patience.left());
             let unavailable = match answer {
                 outbound::Answer::Refreshed | outbound::Answer::Current => None,
                 outbound::Answer::Unavailable(seconds) => Some(seconds),

@@ -5,6 +5,7 @@
 mod fetch;
 mod load;
 mod memory;
+mod patience;
 mod pkcs11;
 mod refresher;
 mod replay;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
+pub use patience::Patience;
 pub use pkcs11::{Pkcs11Fault, Pkcs11Key};
 pub use refresher::{Means, Refresh, Refreshers};
 pub use replay::SharedReplayStore;
