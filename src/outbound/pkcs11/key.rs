@@ -1,21 +1,19 @@
 //! A private key in a token.
 
 use std::mem;
-use std::path::Path;
 use std::process;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use cryptoki::types::RawAuthPin;
 use openssl::pkey::{PKey, Public};
 
 use super::library::Library;
+use super::login::Login;
 use super::session::KeySession;
 use super::uri::Pkcs11Uri;
 use super::{Pkcs11Fault, public_half};
 use crate::jose::{Algorithm, HardwareKey, Key, SigningKey};
-use crate::outbound::secret::private_file;
 
 /// How often opening a session is tried, with pauses, before it has failed.
 const TRIES: u32 = 10;
@@ -24,8 +22,6 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Sessions kept open for the next signature. More threads than this may sign at a time; they wait
 /// for a session to be opened.
 const IDLE_SESSIONS: usize = 8;
-/// Longer than any PIN.
-const LONGEST_PIN: u64 = 256;
 /// What is signed to try a key. It is no JWS, so the signature is good for nothing else.
 const TRIAL: &[u8] = b"auth-bound tries whether this key signs";
 
@@ -35,7 +31,7 @@ const TRIAL: &[u8] = b"auth-bound tries whether this key signs";
 /// the token was pulled out and put back, a new one is opened.
 pub struct Pkcs11Key {
     uri: Pkcs11Uri,
-    pin: Option<RawAuthPin>,
+    login: Login,
     public: PKey<Public>,
     library: Arc<Library>,
     sessions: Mutex<Sessions>,
@@ -56,12 +52,12 @@ impl Pkcs11Key {
         key_id: Option<&str>,
     ) -> Result<SigningKey, Pkcs11Fault> {
         let uri = Pkcs11Uri::parse(uri)?;
-        let pin = uri.pin_source.as_deref().map(read_pin).transpose()?;
+        let login = Login::read(uri.pin_source.as_deref())?;
         let library = Library::at(&uri.module_path)?;
-        let session = opened(&library, &uri, pin.as_ref(), TRIES)?;
+        let session = opened(&library, &uri, &login, TRIES)?;
         let public = public_half::read(&session)?;
         let (sessions, opening) = (Mutex::new(Sessions::none()), Mutex::default());
-        let key = Self { uri, pin, public: public.clone(), library, sessions, opening };
+        let key = Self { uri, login, public: public.clone(), library, sessions, opening };
         let signing = SigningKey::in_hardware(public, "", algorithm, Arc::new(key))?;
         let name = match key_id {
             Some(name) => name.to_owned(),
@@ -101,7 +97,7 @@ impl Pkcs11Key {
         }
         // Who waits for a device that is gone should not wait for those before as well.
         let tries = if opening.failing { 1 } else { TRIES };
-        let opened = opened(&self.library, &self.uri, self.pin.as_ref(), tries);
+        let opened = opened(&self.library, &self.uri, &self.login, tries);
         opening.failing = opened.is_err();
         if let Err(fault) = &opened
             && fault.is_of_the_pin()
@@ -194,17 +190,17 @@ struct Opening {
 fn opened(
     library: &Arc<Library>,
     uri: &Pkcs11Uri,
-    pin: Option<&RawAuthPin>,
+    login: &Login,
     tries: u32,
 ) -> Result<KeySession, Pkcs11Fault> {
     for tried in 1..tries {
-        match KeySession::open(library, uri, pin) {
+        match KeySession::open(library, uri, login) {
             Err(Pkcs11Fault::NotInitialized) => library.revive()?,
             Err(fault) if fault.may_pass() => thread::sleep(pause(tried)),
             opened => return opened,
         }
     }
-    KeySession::open(library, uri, pin)
+    KeySession::open(library, uri, login)
 }
 
 /// The pause after so many tries, by chance a longer or a shorter one: those who were in each
@@ -216,15 +212,4 @@ fn pause(tried: u32) -> Duration {
     let [chance] = chance;
     let longer = PAUSE.checked_div(255).unwrap_or_default().saturating_mul(chance.into());
     PAUSE.saturating_mul(tried).saturating_add(longer)
-}
-
-/// Reads the PIN: the file without the end of its line.
-fn read_pin(path: &Path) -> Result<RawAuthPin, Pkcs11Fault> {
-    let content = private_file(path, LONGEST_PIN).map_err(Pkcs11Fault::PinFile)?;
-    let pin = content.strip_suffix(b"\n").unwrap_or(&content);
-    let pin = pin.strip_suffix(b"\r").unwrap_or(pin);
-    if pin.is_empty() {
-        return Err(Pkcs11Fault::PinFile(format!("{}: no PIN in it", path.display())));
-    }
-    Ok(RawAuthPin::new(Box::new(pin.to_vec())))
 }

@@ -8,6 +8,7 @@
 mod fault;
 mod key;
 mod library;
+mod login;
 mod mechanism;
 mod public_half;
 mod session;

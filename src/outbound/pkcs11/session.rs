@@ -5,11 +5,11 @@ use std::sync::Arc;
 use cryptoki::context::Pkcs11;
 use cryptoki::error::{Error, RvError};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
-use cryptoki::session::{Session, UserType};
+use cryptoki::session::Session;
 use cryptoki::slot::{Slot, SlotInfo, TokenInfo};
-use cryptoki::types::RawAuthPin;
 
 use super::library::{Library, Usage};
+use super::login::Login;
 use super::uri::{Fact, Pkcs11Uri};
 use super::{Pkcs11Fault, mechanism};
 use crate::jose::Algorithm;
@@ -24,18 +24,18 @@ pub(super) struct KeySession {
 }
 
 impl KeySession {
-    /// Finds the token and the key of `uri`, logging in with `pin` if the token wants one.
+    /// Finds the token and the key of `uri`, logging in if the token wants that.
     pub(super) fn open(
         library: &Arc<Library>,
         uri: &Pkcs11Uri,
-        pin: Option<&RawAuthPin>,
+        login: &Login,
     ) -> Result<Self, Pkcs11Fault> {
         let usage = library.enter()?;
         let functions = usage.functions();
         let (slot, token) = find_token(functions, uri)?;
         let session = functions.open_ro_session(slot)?;
         if token.login_required() {
-            log_in(&session, &token, pin.ok_or(Pkcs11Fault::PinNeeded)?)?;
+            login.log_in(&session, &token)?;
         }
         let private = find_key(&session, uri)?;
         Ok(Self { session, slot, private, usage })
@@ -118,20 +118,6 @@ fn actual<'t>(fact: Fact, slot: &'t SlotInfo, token: &'t TokenInfo) -> &'t str {
         Fact::Serial => token.serial_number(),
         Fact::SlotDescription => slot.slot_description(),
         Fact::SlotManufacturer => slot.manufacturer_id(),
-    }
-}
-
-/// A login holds for all sessions of the process, so another one may have been first.
-fn log_in(session: &Session, token: &TokenInfo, pin: &RawAuthPin) -> Result<(), Pkcs11Fault> {
-    if token.user_pin_locked() {
-        return Err(Pkcs11Fault::PinLocked);
-    }
-    if token.user_pin_final_try() {
-        return Err(Pkcs11Fault::LastTry);
-    }
-    match session.login_with_raw(UserType::User, pin) {
-        Ok(()) | Err(Error::Pkcs11(RvError::UserAlreadyLoggedIn, _)) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
 
