@@ -6,17 +6,15 @@ import json
 import select
 import shutil
 import ssl
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from harness.client import Connection, tls_context
-from harness.hardware import LIBRARY, Token
+from harness.hardware import LIBRARY, Library, Token
 from harness.issued import thumbprint
 from harness.servers import serving
-from harness.table import TESTS
 from harness.token_request import Asked, make
 from harness.token_visit import exchange, issued, published
 from harness.waiting import eventually, in_parallel
@@ -43,18 +41,18 @@ def new_token(around) -> Token:
     token = Token(around.folder / f"signing-{next(_NUMBERS)}", "sts")
     for name, key_type in {(name, key_type) for name, key_type, _ in SIGNERS.values()}:
         token.generate(name, key_type)
+    give_to_workers(token)
+    return token
+
+
+def give_to_workers(token: Token):
     for path in (token.storage, *token.storage.rglob("*")):
         shutil.chown(path, "www-data", "www-data")
-    return token
 
 
 @pytest.fixture(scope="module")
 def slow_library(around) -> Path:
-    library = around.folder / "slow_token.so"
-    words = [f"-DSLOWNESS={int(SLOWNESS * 1e6)}", f'-DLIBRARY="{LIBRARY}"', "-Wall", "-Wextra", "-Werror"]
-    source = TESTS / "harness/slow_token.c"
-    subprocess.run(["cc", "-shared", "-fPIC", *words, "-o", library, source], check=True)
-    return library
+    return Library(around.folder / "slow-device", SLOWNESS).path
 
 
 def signing_key(token: Token, algorithm: str = "ES256", library: Path | str = LIBRARY, pin: Path | None = None) -> str:

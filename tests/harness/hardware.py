@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from . import base64url
 from .client import Address
 from .pki import Identity
+from .table import TESTS
 
 LIBRARY = "/usr/lib/softhsm/libsofthsm2.so"
 _PIN = "294751"
@@ -27,6 +28,23 @@ class Result:
     status: int
     output: str
     complaint: str
+
+
+class Library:
+    """SoftHSM that takes its time to sign, and counts the PINs that it refuses (device.c)."""
+
+    def __init__(self, folder: Path, slowness: float = 0):
+        folder.mkdir()
+        self.path, self._refusals = folder / "device.so", folder / "refusals"
+        self._refusals.touch()
+        self._refusals.chmod(0o666)
+        words = {"SLOWNESS": int(slowness * 1e6), "LIBRARY": f'"{LIBRARY}"', "REFUSALS": f'"{self._refusals}"'}
+        defined = [f"-D{word}={value}" for word, value in words.items()]
+        command = ["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *defined, "-o", self.path]
+        subprocess.run([*command, TESTS / "harness/device.c"], check=True)
+
+    def refusals(self) -> int:
+        return self._refusals.stat().st_size
 
 
 class Token:
@@ -53,6 +71,11 @@ class Token:
         """The key's (RFC 7512); OpenSSL's engine learns of the library otherwise."""
         query = f"pin-source=file:{pin or self._pin}" + (f"&module-path={library}" if library else "")
         return f"pkcs11:token={self._label};object={name};type=private?{query}"
+
+    def change_pin(self, to: str = _PIN, login: str = _PIN):
+        """The file of the PIN goes on having the one from the beginning."""
+        words = ("--token-label", self._label, "--login", "--pin", login, "--change-pin", "--new-pin", to)
+        self.made("pkcs11-tool", "--module", LIBRARY, *words)
 
     def tool(self, *words) -> str:
         """What pkcs11-tool says, logged in."""
