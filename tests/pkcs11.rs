@@ -228,23 +228,6 @@ fn the_pin_comes_from_a_file_that_is_kept_safe() {
 }
 
 #[test]
-fn a_pin_that_has_changed_is_tried_once_in_each_process() {
-    alone("a_pin_that_has_changed_is_tried_once_in_each_process", |token| {
-        token.generate("EC:prime256v1", "k");
-        let key = open(token, "k");
-        token.tool(&["--change-pin", "--new-pin", "8765"]);
-        let first = key.sign(b"x").unwrap_err().to_string();
-        assert!(first.contains("the token refuses the PIN"), "{first}");
-        // The old PIN again: it would count, had anybody tried.
-        token.change_pin_back("8765");
-        let second = key.sign(b"x").unwrap_err().to_string();
-        assert!(second.contains("not tried again before the next reload"), "{second}");
-        drop(key);
-        signs(&open(token, "k"));
-    });
-}
-
-#[test]
 fn threads_sign_at_the_same_time() {
     alone("threads_sign_at_the_same_time", |token| {
         token.generate("EC:prime256v1", "k");
@@ -310,6 +293,48 @@ fn a_key_that_was_opened_before_a_fork_signs_after_it() {
         both();
         drop((key, next));
         signs(&again);
+    });
+}
+
+#[test]
+fn a_pin_that_has_changed_is_tried_once() {
+    alone("a_pin_that_has_changed_is_tried_once", |token| {
+        for kind in ["EC:prime256v1", "rsa:2048"] {
+            token.generate(kind, kind);
+        }
+        let refused = Arc::default();
+        let [ec, rsa] = ["EC:prime256v1", "rsa:2048"]
+            .map(|label| Pkcs11Key::open_beside(&token.uri(label), None, None, &refused).unwrap());
+        token.tool(&["--change-pin", "--new-pin", "8765"]);
+        let fails = |key: &SigningKey| {
+            let fault = key.sign(b"x").unwrap_err().to_string();
+            assert!(fault.contains("the token refuses the PIN"), "{fault}");
+        };
+        assert!(in_child(|| fails(&ec)));
+        // The old PIN again: it would count, had anybody tried.
+        token.change_pin_back("8765");
+        fails(&ec);
+        assert!(in_child(|| fails(&ec)), "another process");
+        assert!(in_child(|| fails(&rsa)), "another key of the token");
+        let again = ec.sign(b"x").unwrap_err().to_string();
+        assert!(again.contains("not tried again before the next reload"), "{again}");
+        drop((ec, rsa));
+        signs(&open(token, "rsa:2048"));
+    });
+}
+
+#[test]
+fn a_process_that_is_logged_in_does_not_mind_that_another_was_refused() {
+    alone("a_process_that_is_logged_in_does_not_mind_that_another_was_refused", |token| {
+        token.generate("EC:prime256v1", "first");
+        token.generate("EC:prime256v1", "second");
+        let refused = Arc::default();
+        let [first, second] = ["first", "second"]
+            .map(|label| Pkcs11Key::open_beside(&token.uri(label), None, None, &refused).unwrap());
+        signs(&first);
+        token.tool(&["--change-pin", "--new-pin", "8765"]);
+        assert!(in_child(|| assert!(second.sign(b"x").is_err())));
+        signs(&second);
     });
 }
 

@@ -161,6 +161,30 @@ def test_a_device_that_is_gone_issues_nothing_until_it_is_back(kind, around):
         assert issued(server, exchange(server)).claims["sub"] == "alice"
 
 
+def test_a_pin_is_not_tried_again_once_it_was_refused(kind, around):
+    """A device locks itself after a few tries: all processes together have one, and so has a configuration test."""
+    token, library = new_token(around), Library(around.folder / f"counting-{next(_NUMBERS)}")
+    words = [signing_key(token, name, library.path) for name in ("ES256", "RS256")]
+    locations = [endpoint("/token/rsa", "token-exchange", words[1])]
+    with serving(kind, world(words[0], *locations), around, environment=token.environment, processes=4) as server:
+        token.change_pin("000000")
+        give_to_workers(token)
+        assert server.check().returncode != 0
+        assert library.refusals() == 1
+        server.log.announce("AB4904 signing-failed: .*the token refuses the PIN of pin-source")
+        with in_parallel(lambda: exchange(server), 12) as answers:
+            with in_parallel(lambda: exchange(server, at="/token/rsa"), 12) as others:
+                pass
+        assert {answer.status for answer in answers + others} == {500}
+        assert library.refusals() == 2
+        token.change_pin(login="000000")
+        give_to_workers(token)
+        assert exchange(server).status == 500
+        server.reload()
+        eventually(lambda: exchange(server).status == 200)
+        assert library.refusals() == 2
+
+
 @pytest.mark.parametrize(
     "wrong, told",
     [

@@ -9,7 +9,8 @@ use crate::directive::value::{FilePath, SecretFiles, SigningKeyEntry, SigningKey
 use crate::exchange::CredentialFile;
 use crate::jose::SigningKey;
 use crate::outbound::{
-    TrustedCertificate, credential_file, secret_file, signing_key, trusted_certificates,
+    RefusedPins, TrustedCertificate, credential_file, secret_file, signing_key,
+    trusted_certificates,
 };
 
 /// What one reading of the configuration has read of other files.
@@ -18,6 +19,7 @@ pub(super) struct Files {
     ca: Mutex<Option<Vec<TrustedCertificate>>>,
     secrets: Mutex<HashMap<SecretFiles, Arc<cookie::KeyRing>>>,
     signing_keys: Mutex<HashMap<SigningKeyEntry, Arc<SigningKey>>>,
+    refused_pins: Arc<RefusedPins>,
     credentials: Mutex<HashMap<PathBuf, Arc<CredentialFile>>>,
 }
 
@@ -56,7 +58,7 @@ impl Files {
             if let Some(key) = known.get(entry) {
                 return Ok(Arc::clone(key));
             }
-            let key = Arc::new(signing_key(entry)?);
+            let key = Arc::new(signing_key(entry, &self.refused_pins)?);
             known.insert(entry.clone(), Arc::clone(&key));
             Ok(key)
         };

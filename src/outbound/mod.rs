@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use fetch::{Fetcher, TrustedCertificate, trusted_certificates};
 pub use memory::KeyMemory;
 pub use patience::Patience;
-pub use pkcs11::{Pkcs11Fault, Pkcs11Key};
+pub use pkcs11::{Pkcs11Fault, Pkcs11Key, RefusedPins};
 pub use refresher::{Means, Refresh, Refreshers};
 pub use replay::SharedReplayStore;
 pub(crate) use secret::{credential_file, key_file, secret_file};

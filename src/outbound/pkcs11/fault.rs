@@ -1,6 +1,6 @@
 //! Why a key in hardware cannot be used.
 
-use std::fmt;
+use std::{fmt, io};
 
 use cryptoki::error::{Error, RvError};
 
@@ -27,6 +27,10 @@ pub enum Pkcs11Fault {
     PinLocked,
     /// One wrong PIN more locks the token.
     LastTry,
+    /// Other processes did not get done with logging in.
+    Busy,
+    /// What processes know of refused PINs cannot be read or written.
+    Memory(io::Error),
     /// The token has no such private key.
     NoKey,
     /// Several private keys fit: how many.
@@ -69,6 +73,8 @@ impl fmt::Display for Pkcs11Fault {
             Self::LastTry => f.write_str(
                 "one wrong PIN more locks the token: log in once with another program first",
             ),
+            Self::Busy => f.write_str("other processes take too long to log in to the token"),
+            Self::Memory(error) => write!(f, "the memory of refused PINs cannot be used: {error}"),
             Self::NoKey => f.write_str("the token has no private key that fits the URI"),
             Self::SeveralKeys(count) => {
                 write!(f, "{count} private keys fit the URI: say object= and id=")

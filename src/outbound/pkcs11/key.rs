@@ -12,7 +12,7 @@ use super::library::Library;
 use super::login::Login;
 use super::session::KeySession;
 use super::uri::Pkcs11Uri;
-use super::{Pkcs11Fault, public_half};
+use super::{Pkcs11Fault, RefusedPins, public_half};
 use crate::jose::{Algorithm, HardwareKey, Key, SigningKey};
 
 /// How often opening a session is tried, with pauses, before it has failed.
@@ -51,8 +51,22 @@ impl Pkcs11Key {
         algorithm: Option<Algorithm>,
         key_id: Option<&str>,
     ) -> Result<SigningKey, Pkcs11Fault> {
+        Self::open_beside(uri, algorithm, key_id, &Arc::default())
+    }
+
+    /// Like [`open`](Self::open), for one of several keys: what a token has `refused` is tried
+    /// with none of them any more, nor by processes that are forked afterwards.
+    ///
+    /// # Errors
+    /// [`Pkcs11Fault`]: why the key cannot be used.
+    pub fn open_beside(
+        uri: &str,
+        algorithm: Option<Algorithm>,
+        key_id: Option<&str>,
+        refused: &Arc<RefusedPins>,
+    ) -> Result<SigningKey, Pkcs11Fault> {
         let uri = Pkcs11Uri::parse(uri)?;
-        let login = Login::read(uri.pin_source.as_deref())?;
+        let login = Login::read(uri.pin_source.as_deref(), refused)?;
         let library = Library::at(&uri.module_path)?;
         let session = opened(&library, &uri, &login, TRIES)?;
         let public = public_half::read(&session)?;
@@ -85,8 +99,8 @@ impl Pkcs11Key {
         }
     }
 
-    /// Opens a session. One at a time, so that a wrong PIN is tried but once: a token locks itself
-    /// after a few.
+    /// Opens a session. One at a time, and none once a PIN was refused: a token locks itself after
+    /// a few.
     fn fresh(&self) -> Result<KeySession, Pkcs11Fault> {
         let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if opening.process != process::id() {

@@ -11,8 +11,10 @@ mod library;
 mod login;
 mod mechanism;
 mod public_half;
+mod refused_pins;
 mod session;
 mod uri;
 
 pub use fault::Pkcs11Fault;
 pub use key::Pkcs11Key;
+pub use refused_pins::RefusedPins;
