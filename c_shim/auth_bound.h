@@ -180,6 +180,8 @@ typedef struct {
     /* For a blocked decision: waits for what it needs, no longer than key-wait, and decides. The
      * one function that blocks; it touches nothing of the server. */
     void (*decision_wait)(ab_decision *);
+    /* For one that cannot be waited for, since too many others wait: it is a refusal from here on. */
+    void (*decision_overload)(ab_decision *);
     /* Whether a refusal is the end of a gRPC call, by the request's Content-Type and the version of
      * HTTP (1000 * major + minor): it is sent with status 200, AB_GRPC_TYPE and no body, so that the
      * headers end the stream. To be asked before body and effects. */
@@ -215,6 +217,8 @@ typedef struct {
     /* Whether it has to be waited for; and that, which blocks and touches nothing of the server. */
     int (*answer_pending)(const ab_answer *);
     void (*answer_wait)(ab_answer *);
+    /* Where it cannot be waited for, since too many others wait: it is a refusal from here on. */
+    void (*answer_overload)(ab_answer *);
     /* Status, body with its media type, the other headers (0 when there is no more), and what is to
      * be logged, or NULL. */
     int (*answer_status)(const ab_answer *);

@@ -49,14 +49,18 @@ static void resume(ngx_http_request_t *r)
 
 static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own)
 {
-    own->waiting = 1;
-    r->write_event_handler = go_on;
-    return ab_wait_in_pool(r, wait_for_answer, resume, own);
+    ngx_int_t status = ab_wait_in_pool(r, wait_for_answer, resume, own);
+
+    if (status == NGX_AGAIN) {
+        own->waiting = 1;
+        r->write_event_handler = go_on;
+    }
+    return status;
 }
 
 #else
 
-static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NGX_HTTP_SERVICE_UNAVAILABLE; }
+static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NGX_BUSY; }
 
 #endif
 
@@ -102,7 +106,13 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
     own->answer = core->answer_new(http->process, http->configuration, place->scope, place->endpoint, call);
     if (!own->answer)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    return core->answer_pending(own->answer) ? wait_in_pool(r, own) : send_answer(r, own->answer);
+    if (core->answer_pending(own->answer)) {
+        ngx_int_t waiting = wait_in_pool(r, own);
+        if (waiting != NGX_BUSY)
+            return waiting;
+        core->answer_overload(own->answer);
+    }
+    return send_answer(r, own->answer);
 }
 
 /* --- the body --- */

@@ -122,7 +122,7 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
 
 #else
 
-static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own) { return NGX_HTTP_SERVICE_UNAVAILABLE; }
+static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own) { return NGX_BUSY; }
 
 #endif
 
@@ -264,8 +264,12 @@ static ngx_int_t check_first(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (own->waiting)
         return NGX_AGAIN;
-    if (core->decision_state(own->decision) == AB_BLOCKED)
-        return wait_in_pool(r, own);
+    if (core->decision_state(own->decision) == AB_BLOCKED) {
+        ngx_int_t waiting = wait_in_pool(r, own);
+        if (waiting != NGX_BUSY)
+            return waiting;
+        core->decision_overload(own->decision);
+    }
     if (core->decision_state(own->decision) == AB_GRANT && core->decision_suffices(own->decision))
         return grant(r, own);
     ngx_int_t status = core->decision_status(own->decision);

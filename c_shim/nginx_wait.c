@@ -58,7 +58,7 @@ ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log
     task->event.handler = resume;
     task->event.log = r->connection->log;
     if (ngx_thread_task_post(place->pool, task) != NGX_OK)
-        return NGX_HTTP_SERVICE_UNAVAILABLE; /* the queue is full, and NGINX has said so */
+        return NGX_BUSY; /* the queue is full, and NGINX has said so */
     ngx_add_timer(&task->event, 60000);
     r->main->blocked++;
     r->aio = 1;

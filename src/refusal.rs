@@ -118,6 +118,8 @@ refusal_table! {
         "the access token does not grant access to this resource", "see the authorization lines above; where a user is required, compare user-claim with the token", "RFC 6750, section 3.1";
     1501 KeysUnavailable "keys-unavailable" Upstream 503 "temporarily_unavailable"
         "the issuer's keys are not available at the moment", "see the AB2002 lines for why fetching them fails", "RFC 9110, section 15.6.4";
+    1502 Overloaded "overloaded" Operator 503 "temporarily_unavailable"
+        "too many requests wait at the moment", "give the thread pool that thread-pool names more threads or a longer queue; see the AB2002 lines for what is waited for", "RFC 9110, section 15.6.4";
     1601 CookieRefused "cookie-refused" Client 401 "unauthorized"
         "the session is not valid here", "see the AB31 lines above for which cookie, and why", "RFC 9110, section 15.5.2";
     1602 CookieRedirected "cookie-redirected" Client 303 "login_required"

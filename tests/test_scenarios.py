@@ -15,6 +15,8 @@ GROUPS = sorted(file.stem for file in (table.TESTS / "scenarios").glob("*.toml")
 REACHED_ELSEWHERE = {
     ("AB1901", "nginx"): "found when the configuration is read: configuration_errors.toml",
     ("AB1404", "nginx"): "no directive there asks for a user",
+    ("AB1502", "nginx"): "a thread pool that is full: test_keys.py",
+    ("AB1502", "httpd"): "a request waits in its own thread",
     ("AB1902", ""): "no request makes the core panic: test_panic.py",
 }
 

@@ -339,3 +339,19 @@ def test_what_is_missing_to_verify_jwts_is_said(around, kind):
         missing = "no audience applies here, to verify JWTs by"
         lines = [line.text for line in server.log.lines() if "AB4" in line.text and "token-issued" not in line.text]
         assert len(lines) == 2 and all(missing in line for line in lines), lines
+
+
+def test_a_thread_pool_that_is_full(around, nginx_kind):
+    """One request waits and one is in the queue; the others are told at once to come again."""
+    world = outages(silent={"silence": 30})
+    world = dataclasses.replace(world, set=world.set | {"thread-pool": "tiny"})
+    options = {"processes": 1, "main": "thread_pool tiny threads=1 max_queue=1;"}
+    with serving(nginx_kind, world, around, **options) as server:
+        server.log.announce("AB4901 exchange-keys|AB4906 exchange-overloaded|thread pool .tiny. queue overflow")
+        with in_parallel(lambda: exchange(server, **of_issuer("silent")), 5) as answers:
+            eventually(lambda: said(server, "AB4906") == 3)
+            assert exchange(server).status == 200
+        assert len(answers) == 5
+        for answer in answers:
+            unavailable(answer)
+        assert said(server, "AB4901") == 2

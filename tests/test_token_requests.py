@@ -19,6 +19,8 @@ REACHED_ELSEWHERE = {
     ("AB4903", "nginx"): "found when the configuration is read: configuration_errors.toml",
     ("AB4904", ""): "takes a key in hardware that fails: test_hardware_signing.py",
     ("AB4905", ""): "no request makes the core panic: test_panic.py",
+    ("AB4906", "nginx"): "a thread pool that is full: test_token_keys.py",
+    ("AB4906", "httpd"): "a request waits in its own thread",
 }
 
 

@@ -119,6 +119,8 @@ refusal_table! {
         "the server failed to sign the token", "check the signing key and, if it lives in hardware, the device", "RFC 9110, section 15.6.1";
     4905 InternalError "exchange-internal-error" Ours 500 "server_error"
         "the server failed to decide", "please report this with the lines before it", "RFC 9110, section 15.6.1";
+    4906 Overloaded "exchange-overloaded" Operator 503 "temporarily_unavailable"
+        "too many requests wait at the moment", "give the thread pool that thread-pool names more threads or a longer queue; see the AB2002 lines for what is waited for", "RFC 9110, section 15.6.4";
 }
 
 /// A refused token request: the reason, what was seen, and the refusal of a token behind it.

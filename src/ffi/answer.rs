@@ -157,6 +157,14 @@ pub(super) unsafe extern "C" fn answer_wait(answer: *mut Answer) {
     }
 }
 
+pub(super) unsafe extern "C" fn answer_overload(answer: *mut Answer) {
+    // SAFETY: from `answer_new`, and nobody else uses it.
+    let Some(answer) = (unsafe { answer.as_mut() }) else { return };
+    if guard(|| answer.overload()).is_none() {
+        guard(|| *answer = Answer::failed("a panic while it was refused"));
+    }
+}
+
 pub(super) unsafe extern "C" fn answer_status(answer: *const Answer) -> c_int {
     // SAFETY: from `answer_new`, alive as long as its request.
     (unsafe { at(answer) }).map_or(500, |answer| c_int::from(answer.status()))

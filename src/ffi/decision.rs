@@ -96,6 +96,14 @@ pub(super) unsafe extern "C" fn decision_wait(decision: *mut Decision) {
     }
 }
 
+pub(super) unsafe extern "C" fn decision_overload(decision: *mut Decision) {
+    // SAFETY: from `decide`, and nobody else uses it.
+    let Some(decision) = (unsafe { decision.as_mut() }) else { return };
+    if guard(|| decision.overload()).is_none() {
+        guard(|| decision.fail("a panic while it was refused"));
+    }
+}
+
 pub(super) unsafe extern "C" fn decision_is_grpc(
     decision: *mut Decision,
     content_type: Text,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::answer::{
     CallView, answer_body, answer_free, answer_header, answer_line, answer_media_type, answer_new,
-    answer_pending, answer_status, answer_wait, endpoint_complete, endpoint_max_body,
+    answer_overload, answer_pending, answer_status, answer_wait, endpoint_complete,
+    endpoint_max_body,
 };
 use super::binding::{
     binding_configured, binding_effect, binding_free, binding_response, binding_suffices,
@@ -22,7 +23,8 @@ use super::cookies::{
 };
 use super::decision::{
     decide, decision_body, decision_effect, decision_free, decision_insufficient, decision_is_grpc,
-    decision_line, decision_state, decision_status, decision_suffices, decision_wait,
+    decision_line, decision_overload, decision_state, decision_status, decision_suffices,
+    decision_wait,
 };
 use super::effect::EffectView;
 use super::process::{LogFunction, process_free, process_start, process_stop};
@@ -94,6 +96,7 @@ core! {
     decision_free: fn(*mut Decision);
     decision_state: fn(*const Decision) -> c_int;
     decision_wait: fn(*mut Decision);
+    decision_overload: fn(*mut Decision);
     decision_is_grpc: fn(*mut Decision, Text, u32) -> c_int;
     decision_status: fn(*const Decision) -> c_int;
     decision_body: fn(*const Decision) -> Text;
@@ -109,6 +112,7 @@ core! {
     answer_free: fn(*mut Answer);
     answer_pending: fn(*const Answer) -> c_int;
     answer_wait: fn(*mut Answer);
+    answer_overload: fn(*mut Answer);
     answer_status: fn(*const Answer) -> c_int;
     answer_body: fn(*const Answer) -> Text;
     answer_media_type: fn(*const Answer) -> Text;

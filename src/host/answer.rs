@@ -170,6 +170,16 @@ impl Answer {
         };
     }
 
+    /// Answers what would have to be waited for, since too many others wait already.
+    pub fn overload(&mut self) {
+        let (place, realm) = match &self.stage {
+            Stage::Answered(_) => return,
+            Stage::Waiting(waiting) => (&waiting.place, &waiting.realm),
+            Stage::Signing(signing) => (&signing.place, &signing.realm),
+        };
+        *self = place.deny(&DenialReason::Overloaded.into(), realm, Some(1)).into();
+    }
+
     /// The HTTP status.
     #[must_use]
     pub const fn status(&self) -> u16 {

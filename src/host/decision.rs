@@ -179,6 +179,11 @@ impl Decision {
         }
     }
 
+    /// Refuses a blocked request, since too many others wait already.
+    pub fn overload(&mut self) {
+        self.refuse(&Reason::Overloaded.into(), Some(1));
+    }
+
     /// Refuses a request that could not be decided on.
     pub fn fail(&mut self, detail: impl std::fmt::Display) {
         self.refuse(&Refusal::with_detail(Reason::InternalError, detail), None);

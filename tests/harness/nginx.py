@@ -45,6 +45,7 @@ user www-data;
 worker_processes {self.options.get("processes", 2)};
 pid {site.folder}/nginx.pid;
 error_log {site.folder}/error.log {self.options.get("log_level", "info")};
+{self.options.get("main", "")}
 events {{
   worker_connections 512;
 }}
