@@ -11,7 +11,7 @@ from harness.keyserver import delayed, document, status
 from harness.load import Load
 from harness.servers import chosen, serving
 from harness.waiting import eventually, in_parallel
-from harness.world import World
+from harness.world import Location, World
 
 UNKNOWN = {"kid": "nobody"}
 UNUSABLE = (
@@ -65,6 +65,20 @@ def test_a_key_that_is_gone_is_refused_after_the_next_refresh(around, kind):
             eventually(lambda: ask() == 401)  # cached on this connection, and yet
         eventually(lambda: {caller.get("/url-keys", token).status for _ in range(6)} == {401})
         assert caller.get("/url-keys", key="p256-new").status == 200
+
+
+@pytest.mark.parametrize("reached, named", [("untrusted-key-server", True), ("tls-key-server", False)])
+def test_the_directive_is_named_that_an_authority_is_missing_from(around, kind, reached, named):
+    """The other of the two is trusted, and answers 404."""
+    world = keys_world(jwks_ca="{ca}")
+    place = Location("/elsewhere", set={"issuer": f"https://issuer.example jwks-uri {{{reached}}}/none"})
+    world = dataclasses.replace(world, location=[*world.location, place])
+    with serving(kind, world, around) as server:
+        server.log.announce(f"{FAILED}|{UNAVAILABLE}")
+        assert Caller(server).get("/elsewhere").status == 503
+        eventually(lambda: server.log.matching(FAILED))
+        lines = server.log.matching(FAILED)
+        assert all(("jwks-ca names the authorities to trust; no keys" in line) == named for line in lines)
 
 
 def test_a_key_replaced_under_its_kid_is_another_key(around, kind):

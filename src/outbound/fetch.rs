@@ -3,11 +3,13 @@
 //! ureq, since it blocks (we fetch in threads of our own) and takes the host's OpenSSL through
 //! native-tls: a second TLS library in the server process is what we must not bring.
 
+use std::error::Error;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use openssl::error::ErrorStack;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use url::Url;
@@ -29,7 +31,9 @@ pub(crate) enum FetchError {
     TooLarge,
     /// No answer within the time allowed.
     Timeout,
-    /// Anything else: no connection, no trust, no HTTP.
+    /// The server's certificate was not accepted.
+    Untrusted(String),
+    /// Anything else: no connection, no HTTP.
     Transport(String),
 }
 
@@ -41,6 +45,9 @@ impl fmt::Display for FetchError {
             }
             Self::TooLarge => write!(f, "the document is larger than {MAX_DOCUMENT} bytes"),
             Self::Timeout => f.write_str("no answer within the time allowed by jwks-timeout"),
+            Self::Untrusted(reason) => {
+                write!(f, "{reason}; jwks-ca names the authorities to trust")
+            }
             Self::Transport(reason) => f.write_str(reason),
         }
     }
@@ -97,9 +104,20 @@ fn transport(error: ureq::Error) -> FetchError {
         FetchError::TooLarge
     } else if let ureq::Error::Timeout(_) = error {
         FetchError::Timeout
+    } else if let ureq::Error::NativeTls(cause) = &error
+        && is_verification(cause)
+    {
+        FetchError::Untrusted(error.to_string())
     } else {
         FetchError::Transport(error.to_string())
     }
+}
+
+/// Whether a handshake failed because OpenSSL could not verify the server's certificate.
+fn is_verification(cause: &dyn Error) -> bool {
+    let stack = cause.source().and_then(|source| source.downcast_ref::<ErrorStack>());
+    let failed = Some("certificate verify failed");
+    stack.is_some_and(|stack| stack.errors().iter().any(|error| error.reason() == failed))
 }
 
 /// A certificate that servers of keys are trusted by.
