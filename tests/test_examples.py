@@ -42,7 +42,6 @@ def placed(text: str, site: Site) -> str:
         r"/etc/auth-bound/sts\.pem": site.fill("{signing-key:p256}"),
         r"/etc/auth-bound/credentials": str(site.folder / "credentials"),
         r"(?m)^LoadModule auth_bound_module .*$": "",
-        r"modules/mod_auth_openidc\.so": "/usr/lib/apache2/modules/mod_auth_openidc.so",
         r"(?m)^Listen 443$": "",
         r"\*:443": f"127.0.0.1:{port}",
         r"listen 443": f"listen 127.0.0.1:{port}",

@@ -76,12 +76,15 @@ WRONG = {
     "a refusal that the page does not show": "```console\n$ curl https://api.example/\n{...\n```\n```log\n```\n",
     "a configuration that is none": "```apache\nBoundIssuer\n```\n```nginx\nbound_issuer;\n```\n",
 }
+INSTALLED = "The module is [installed](README.md#install).\n"
 CONFIGURATION = """```apache
+LoadModule auth_bound_module /usr/lib/apache2/modules/mod_auth_bound.so
 BoundTokenBinding on
 BoundTokenBindingRequired on
 ProxyPass / http://127.0.0.1:8080/
 ```
 ```nginx
+load_module modules/ngx_http_auth_bound_module.so;
 bound_token_binding on;
 bound_token_binding_required on;
 location / { proxy_pass http://127.0.0.1:8080/; }
@@ -102,13 +105,51 @@ $ true
 
 def test_a_page_that_is_right(around, tmp_path, kind):
     page = tmp_path / "page.md"
-    page.write_text(CONFIGURATION + RIGHT)
+    page.write_text(INSTALLED + CONFIGURATION + RIGHT)
     follow(page, kind, around)
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
 def test_a_page_that_is_wrong(around, tmp_path, kind, wrong):
     page = tmp_path / "page.md"
-    page.write_text(CONFIGURATION + wrong)
+    page.write_text(INSTALLED + CONFIGURATION + wrong)
     with pytest.raises((AssertionError, ValueError, RuntimeError)):
+        follow(page, kind, around)
+
+
+# What becomes of a page that leaves out a step of the installation, or takes another way.
+SERVED = INSTALLED + CONFIGURATION
+NOT_THERE = r"(?s)annot load |dlopen\(\).*cannot open shared object file"
+UNINSTALLED = {
+    "a module that is not installed": (CONFIGURATION, NOT_THERE),
+    "a module loaded from somewhere else": (
+        SERVED.replace("/usr/lib/apache2/modules", "modules").replace("modules/ngx", "elsewhere/ngx"),
+        NOT_THERE,
+    ),
+    "a command that is not installed": ("```sh\nauth-bound --version\n```\n" + CONFIGURATION, "ended with 127"),
+    "a folder that nobody made": ("```sh\necho > /etc/auth-bound/credentials\n```\n" + CONFIGURATION, "ended with 1:"),
+}
+
+
+@pytest.mark.parametrize("text, found", UNINSTALLED.values(), ids=UNINSTALLED)
+def test_a_page_that_leaves_out_the_installation(around, tmp_path, kind, text, found):
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    with pytest.raises((AssertionError, RuntimeError), match=found):
+        follow(page, kind, around)
+
+
+@pytest.mark.parametrize("kind_of_server", [kind for kind in KINDS if kind.artifact_folder == "httpd"])
+def test_a_page_that_does_not_enable_a_module(around, tmp_path, kind_of_server):
+    page = tmp_path / "page.md"
+    page.write_text(re.sub(r"(?m)^a2enmod .*\n", "", (ROOT / "README.md").read_text()))
+    with pytest.raises(RuntimeError, match="Invalid command 'SSL"):
+        follow(page, kind_of_server, around)
+
+
+def test_a_page_that_does_not_say_whom_to_trust_for_keys(around, tmp_path, kind):
+    """The keys come from the page's own server, whose certificate is of an authority of its own."""
+    page = tmp_path / "page.md"
+    page.write_text(re.sub("BoundJwksCa|bound_jwks_ca", "another directive", (ROOT / "README.md").read_text()))
+    with pytest.raises(AssertionError, match="X-User"):
         follow(page, kind, around)

@@ -11,6 +11,8 @@ Its fenced blocks are:
   text            pictures
 
 `console nginx` is for one server only, and so is `sh`, `log` with a server's name behind it.
+
+A page with a link to README.md#install begins where that section ends.
 """
 
 import re
@@ -51,6 +53,13 @@ def blocks(page: Path) -> list:
     if fences != 2 * len(found):
         raise ValueError(f"{page.name} has {fences} fences, but {len(found)} whole blocks")
     return found
+
+
+def section(page: Path, heading: str) -> list:
+    """The blocks below one heading of the second level."""
+    text = page.read_text()
+    part = re.search(rf"^## {heading}$.*?(?=^## |\Z)", text, re.M | re.S)
+    return [_block(page, text, fence) for fence in _FENCE.finditer(text, *part.span())]
 
 
 def commands(block: Block) -> list:

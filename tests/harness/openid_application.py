@@ -14,7 +14,6 @@ from .token_binding import Binding
 from .world import Site, World
 
 APP = "app.test.example"
-MODULE = Path("/usr/lib/apache2/modules/mod_auth_openidc.so")
 # What mod_auth_openidc says of a session or a login that is another's.
 NOT_THE_SAME = "doesn't match the one presented by the user agent"
 
@@ -44,7 +43,6 @@ def placed(example: str, site: Site) -> str:
     pki = site.around.pki
     replacements = {
         r"(?m)^LoadModule auth_bound_module .*$": "",
-        r"modules/mod_auth_openidc\.so": MODULE,
         r"(?m)^Listen 443$": "",
         r"\*:443": f"127.0.0.1:{site.addresses['app'].port}",
         r"https://app\.example": f"https://{netloc(site)}",
