@@ -128,14 +128,14 @@ static ngx_uint_t is_never_used(ngx_http_core_loc_conf_t *place)
     return place->noname; /* an `if` of the server, left again when the location is found */
 }
 
-/* What is `missing` for what a directive asks, and which directive. */
-static char *complain(ngx_conf_t *cf, const ab_location *own, const char *directive, const char *missing)
+/* What is `missing` for what a directive asks, which directive, and where it stands. */
+static char *complain(ngx_conf_t *cf, const char *directive, const char *missing, u_char *file, ngx_uint_t line)
 {
     ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
 
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "%s: %s; for location \"%V\" of server \"%V\" in %s:%ui", directive, missing,
-                  &place->name, &server->server_name, own->file, own->line);
+                  &place->name, &server->server_name, file, line);
     return NGX_CONF_ERROR;
 }
 
@@ -150,7 +150,7 @@ static char *prepare_pool(ngx_conf_t *cf, ab_main *http, ab_location *own, const
     own->pool = ngx_thread_pool_add(cf, &name);
     return own->pool ? NGX_CONF_OK : NGX_CONF_ERROR;
 #else
-    return complain(cf, own, directive, "this NGINX is built without --with-threads");
+    return complain(cf, directive, "this NGINX is built without --with-threads", own->file, own->line);
 #endif
 }
 
@@ -159,7 +159,7 @@ static char *prepare_checks(ngx_conf_t *cf, ab_main *http, ab_location *own)
     ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     const char *missing = is_never_used(place) ? NULL : core->scope_complete(http->configuration, own->scope);
 
-    return missing ? complain(cf, own, "bound_access", missing) : prepare_pool(cf, http, own, "bound_access");
+    return missing ? complain(cf, "bound_access", missing, own->file, own->line) : prepare_pool(cf, http, own, "bound_access");
 }
 
 static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own)
@@ -168,10 +168,10 @@ static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own)
     const char *directive = (const char *)endpoints[own->endpoint].name.data;
     const char *missing = core->endpoint_complete(http->configuration, own->scope);
 
+    if (!missing && place->handler && place->handler != ab_serve_endpoint)
+        missing = "got \"on\" beside another content handler, expected a location of its own";
     if (missing)
-        return complain(cf, own, directive, missing);
-    if (place->handler && place->handler != ab_serve_endpoint)
-        return complain(cf, own, directive, "got \"on\" beside another content handler, expected a location of its own");
+        return complain(cf, directive, missing, own->file, own->line);
     place->handler = ab_serve_endpoint;
     return prepare_pool(cf, http, own, directive);
 }
@@ -179,6 +179,8 @@ static char *prepare_endpoint(ngx_conf_t *cf, ab_main *http, ab_location *own)
 static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
 {
     ab_main *http = ngx_http_conf_get_module_main_conf(cf, ngx_http_auth_bound_module);
+    ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
     ab_location *around = outer, *own = inner;
 
     /* Where nothing is said the outer scope itself holds, so that an internal redirect between two
@@ -191,16 +193,10 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
         own->line = around->line;
     }
     const char *missing = core->cookies_complete(http->configuration, own->scope);
-    if (missing) {
-        ngx_http_core_srv_conf_t *server = ngx_http_conf_get_module_srv_conf(cf, ngx_http_core_module);
-        ngx_http_core_loc_conf_t *place = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-        ngx_log_error(NGX_LOG_EMERG, cf->log, 0, "bound_cookie: %s; for location \"%V\" of server \"%V\" in %s:%ui", missing,
-                      &place->name, &server->server_name, server->file_name, server->line);
-        return NGX_CONF_ERROR;
-    }
+    if (missing)
+        return complain(cf, "bound_cookie", missing, server->file_name, server->line);
     /* An endpoint is one location. `if` and limit_except are within it. */
-    ngx_http_core_loc_conf_t *here = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
-    if (here->noname)
+    if (place->noname)
         own->endpoint = around->endpoint;
     if (own->endpoint && prepare_endpoint(cf, http, own) != NGX_CONF_OK)
         return NGX_CONF_ERROR;
