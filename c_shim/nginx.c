@@ -188,6 +188,7 @@ static char *merge_location(ngx_conf_t *cf, void *outer, void *inner)
     own->scope = own->scope ? core->scope_merge(http->configuration, around->scope, own->scope, NULL) : around->scope;
     if (!own->scope)
         return NGX_CONF_ERROR;
+    own->configuration = http->configuration;
     if (!own->file) {
         own->file = around->file;
         own->line = around->line;

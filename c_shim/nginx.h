@@ -32,6 +32,7 @@ typedef struct {
 
 /* http{}, a server, a location, an if or a limit_except. */
 typedef struct {
+    ab_configuration *configuration; /* of http{} */
     ab_scope *scope; /* while the configuration is read: NULL where it has no directive of ours */
     ngx_uint_t access;
     uint32_t endpoint; /* of ours, or 0 */

@@ -28,16 +28,15 @@ static opened *newest(ngx_http_request_t *r)
 /* Where the response's cookies are protected: here, and where the request came from. */
 static size_t protecting_scopes(ngx_http_request_t *r, ab_scope *scopes[AB_MAX_SCOPES], ab_cookies **cookies)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     size_t count = 0;
 
     *cookies = NULL;
-    if (core->scope_protects(http->configuration, place->scope))
+    if (core->scope_protects(place->configuration, place->scope))
         scopes[count++] = place->scope;
     for (ngx_pool_cleanup_t *kept = r->pool->cleanup; kept && count < AB_MAX_SCOPES; kept = kept->next) {
         opened *own = kept->handler == free_cookies ? kept->data : NULL;
-        if (!own || own->request != r || !core->scope_protects(http->configuration, own->scope))
+        if (!own || own->request != r || !core->scope_protects(place->configuration, own->scope))
             continue;
         if (!*cookies)
             *cookies = own->cookies;
@@ -158,11 +157,10 @@ static ngx_int_t put_headers(ngx_http_request_t *r, const opened *own)
 
 ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     opened *before = newest(r);
 
-    if (before ? before->scope == place->scope : !core->scope_protects(http->configuration, place->scope))
+    if (before ? before->scope == place->scope : !core->scope_protects(place->configuration, place->scope))
         return NGX_DECLINED;
     opened *own = ab_keep(r->pool, sizeof(*own), free_cookies);
     if (!own)
@@ -173,7 +171,7 @@ ngx_int_t ab_open_cookies(ngx_http_request_t *r, ab_decision **refusal)
     if (!own->headers)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     ab_visit visit = visit_of(r);
-    int goes_on = core->cookies_open(http->configuration, place->scope, &visit, own->headers->elts, own->headers->nelts,
+    int goes_on = core->cookies_open(place->configuration, place->scope, &visit, own->headers->elts, own->headers->nelts,
                                      &own->cookies, refusal);
     write_lines(r, cookies_line, own->cookies);
     if ((own->cookies || before) && put_headers(r, own) != NGX_OK)

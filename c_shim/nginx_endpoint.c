@@ -203,9 +203,8 @@ static ngx_int_t begin_reading(ngx_http_request_t *r, size_t limit)
 /* The content handler of the endpoints. */
 ngx_int_t ab_serve_endpoint(ngx_http_request_t *r)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
-    size_t limit = core->endpoint_max_body(http->configuration, place->scope);
+    size_t limit = core->endpoint_max_body(place->configuration, place->scope);
     ab_call call = {0};
 
     if (r != r->main)

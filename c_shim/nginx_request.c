@@ -32,16 +32,15 @@ static ngx_uint_t is_ours(ngx_http_request_t *r, const ngx_table_elt_t *header)
  * of its Token Binding. 0 when there is no more. */
 static int client_header(ngx_http_request_t *r, size_t index, ab_effect *effect)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_client *client = ab_client_of(r);
     const ab_binding *binding = ab_binding_of(r);
     size_t count = 0;
 
-    while (core->client_header(http->configuration, place->scope, client, count, effect))
+    while (core->client_header(place->configuration, place->scope, client, count, effect))
         if (count++ == index)
             return 1;
-    for (size_t i = 0; core->binding_configured(http->configuration, place->scope, binding, i, effect); i++)
+    for (size_t i = 0; core->binding_configured(place->configuration, place->scope, binding, i, effect); i++)
         if (effect->target == AB_REQUEST_HEADER && count++ == index)
             return 1;
     return 0;
@@ -213,7 +212,6 @@ static ngx_int_t refuse_by(ngx_http_request_t *r, ab_decision *refusal)
 static ngx_int_t read_request(ngx_http_request_t *r)
 {
     static const ngx_str_t name = ngx_string("sec-token-binding");
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_client *client = ab_client_of(r);
     ngx_array_t *messages = client ? ab_values(r, &r->headers_in.headers, &name) : NULL;
@@ -224,7 +222,7 @@ static ngx_int_t read_request(ngx_http_request_t *r)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (!client)
         return NGX_DECLINED;
-    if (!core->binding_verify(http->configuration, place->scope, client, messages->elts, messages->nelts, &binding, &refusal))
+    if (!core->binding_verify(place->configuration, place->scope, client, messages->elts, messages->nelts, &binding, &refusal))
         return refuse_by(r, refusal);
     return !binding || ab_keep_binding(r, binding) == NGX_OK ? NGX_DECLINED : NGX_HTTP_INTERNAL_SERVER_ERROR;
 }
@@ -232,7 +230,6 @@ static ngx_int_t read_request(ngx_http_request_t *r)
 /* What an earlier location's decision exports goes on to a location that has none of its own. */
 static ngx_int_t export_client(ngx_http_request_t *r)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     ab_decision *refusal = NULL;
 
@@ -241,7 +238,7 @@ static ngx_int_t export_client(ngx_http_request_t *r)
         return status == NGX_ABORT ? refuse_by(r, refusal) : status;
     if (r != r->main)
         return NGX_DECLINED;
-    if (!core->binding_suffices(http->configuration, place->scope, ab_binding_of(r), &refusal))
+    if (!core->binding_suffices(place->configuration, place->scope, ab_binding_of(r), &refusal))
         return refuse_by(r, refusal);
     /* Always: what an earlier location set, or came in with a request that NGINX refused before the
      * phases and sends to an error page, must not stay. */
@@ -317,7 +314,6 @@ static void end_call(ngx_http_request_t *r)
 /* The challenge goes with whatever response a refusal comes to: ours, NGINX's, an error page's. */
 static ngx_int_t add_response_headers(ngx_http_request_t *r)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     const decided *refused = r == r->main ? refusal_of(r) : NULL;
     ab_effect effect;
@@ -326,7 +322,7 @@ static ngx_int_t add_response_headers(ngx_http_request_t *r)
         if (effect.target == AB_RESPONSE_HEADER && ab_add_effect(r, &r->headers_out.headers, &effect) != NGX_OK)
             return NGX_ERROR;
     if (r == r->main &&
-        core->binding_response(http->configuration, place->scope, ab_binding_of(r), (int)r->headers_out.status, &effect) &&
+        core->binding_response(place->configuration, place->scope, ab_binding_of(r), (int)r->headers_out.status, &effect) &&
         ab_add_effect(r, &r->headers_out.headers, &effect) != NGX_OK)
         return NGX_ERROR;
     if (r == r->main && ab_seal_cookies(r) != NGX_OK)

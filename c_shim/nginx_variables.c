@@ -20,7 +20,6 @@ static int is(const ab_effect *effect, uint32_t target, const ngx_str_t *name)
  * since NGINX neither renegotiates nor asks for a certificate after the handshake. */
 static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_str_t *name)
 {
-    ab_main *http = ngx_http_get_module_main_conf(r, ngx_http_auth_bound_module);
     ab_location *place = ngx_http_get_module_loc_conf(r, ngx_http_auth_bound_module);
     const ab_decision *decision = ab_decision_of(r);
     ab_effect effect;
@@ -35,7 +34,7 @@ static const char *exported(ngx_http_request_t *r, uint32_t target, const ngx_st
     for (size_t i = 0; core->binding_effect(binding, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
-    for (size_t i = 0; core->binding_configured(http->configuration, place->scope, binding, i, &effect); i++)
+    for (size_t i = 0; core->binding_configured(place->configuration, place->scope, binding, i, &effect); i++)
         if (is(&effect, target, name))
             return effect.value;
     const ab_cookies *cookies = ab_cookies_of(r);
