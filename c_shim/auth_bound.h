@@ -211,6 +211,8 @@ typedef struct {
     const char *(*endpoint_complete)(ab_configuration *, ab_scope *);
     /* Most bytes of a body that are to be read. */
     size_t (*endpoint_max_body)(ab_configuration *, ab_scope *);
+    /* Whether it matters who issued the client's certificate. */
+    int (*endpoint_asks_for_chain)(ab_configuration *, ab_scope *, uint32_t endpoint);
     /* Answers a request. Never NULL but when memory or the core fails: answer 500. */
     ab_answer *(*answer_new)(ab_process *, ab_configuration *, ab_scope *, uint32_t endpoint, const ab_call *);
     void (*answer_free)(ab_answer *);

@@ -111,7 +111,8 @@ static int serve(request_rec *r)
     const apr_array_header_t *authorization = ab_values(r, r->headers_in, "Authorization");
     call.client = ab_client_of(r);
     call.binding = ab_binding_of(r);
-    call.verified = word_on_chain(r);
+    if (core->endpoint_asks_for_chain(configuration, ab_scope_here(r), endpoint))
+        call.verified = word_on_chain(r);
     call.method = (ab_text){r->method, strlen(r->method)};
     call.content_type = (ab_text){type, type ? strlen(type) : 0};
     call.authorization = (const ab_text *)authorization->elts;

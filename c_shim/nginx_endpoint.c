@@ -97,7 +97,8 @@ static ngx_int_t answer(ngx_http_request_t *r, ab_call *call)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     call->client = ab_client_of(r);
     call->binding = ab_binding_of(r);
-    call->verified = word_on_chain(r);
+    if (core->endpoint_asks_for_chain(place->configuration, place->scope, place->endpoint))
+        call->verified = word_on_chain(r);
     call->method = (ab_text){(char *)r->method_name.data, r->method_name.len};
     call->content_type = (ab_text){type ? (char *)type->value.data : NULL, type ? type->value.len : 0};
     call->authorization = &authorization;

@@ -42,6 +42,14 @@ pub struct ClientEntry {
 #[derive(Clone, Debug, Default)]
 pub struct StsClients(pub Vec<ClientEntry>);
 
+impl StsClients {
+    /// Whether one of them is known by a name in its certificate, so that it matters who issued it.
+    #[must_use]
+    pub fn know_names(&self) -> bool {
+        self.0.iter().any(|entry| matches!(entry.method, ClientMethod::Certificate(_)))
+    }
+}
+
 /// A directive's word that is wrong, and what should have stood there.
 type Wrong = (String, &'static str);
 

@@ -73,6 +73,21 @@ pub(super) unsafe extern "C" fn endpoint_max_body(
     size.flatten().unwrap_or(0)
 }
 
+pub(super) unsafe extern "C" fn endpoint_asks_for_chain(
+    handle: *const Handle,
+    scope: *const Scope,
+    endpoint: u32,
+) -> c_int {
+    // SAFETY: from `configuration_new`, and `scope_new` or `scope_merge`; alive for the call.
+    let Some((handle, scope)) = (unsafe { place(handle, scope) }) else { return 0 };
+    let asks = guard(|| {
+        let settings = handle.configuration.policy(scope)?.settings();
+        let endpoint = endpoint_of(endpoint)?;
+        Some(endpoint == Endpoint::TokenExchange && settings.sts_client.know_names())
+    });
+    c_int::from(asks.flatten().unwrap_or(true))
+}
+
 pub(super) unsafe extern "C" fn answer_new(
     process: *const Arc<Process>,
     handle: *const Handle,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::answer::{
     CallView, answer_body, answer_free, answer_header, answer_line, answer_media_type, answer_new,
-    answer_overload, answer_pending, answer_status, answer_wait, endpoint_complete,
-    endpoint_max_body,
+    answer_overload, answer_pending, answer_status, answer_wait, endpoint_asks_for_chain,
+    endpoint_complete, endpoint_max_body,
 };
 use super::binding::{
     binding_configured, binding_effect, binding_free, binding_response, binding_suffices,
@@ -108,6 +108,7 @@ core! {
     decision_insufficient: fn(*mut Decision);
     endpoint_complete: fn(*const Handle, *const Scope) -> *const c_char;
     endpoint_max_body: fn(*const Handle, *const Scope) -> usize;
+    endpoint_asks_for_chain: fn(*const Handle, *const Scope, u32) -> c_int;
     answer_new: fn(*const Arc<Process>, *const Handle, *const Scope, u32, *const CallView) -> *mut Answer;
     answer_free: fn(*mut Answer);
     answer_pending: fn(*const Answer) -> c_int;
