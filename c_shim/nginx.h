@@ -58,12 +58,10 @@ ngx_int_t ab_serve_endpoint(ngx_http_request_t *r);
 /* Sends a response of ours. Type and body live as long as the request. */
 ngx_int_t ab_respond(ngx_http_request_t *r, ngx_uint_t status, ab_text type, ab_text body);
 
-#if (NGX_THREADS)
 /* Has `handler` run with `data` in the place's thread pool, then `done` in the event loop, before the
  * request goes on with its write_event_handler. NGX_AGAIN; NGX_BUSY if too many wait; or a status. */
 ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log_t *), void (*done)(ngx_http_request_t *),
                           void *data);
-#endif
 
 /* Puts the handlers of requests in their places. */
 ngx_int_t ab_handle_requests(ngx_conf_t *cf);

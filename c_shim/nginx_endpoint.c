@@ -26,8 +26,6 @@ static ngx_int_t send_answer(ngx_http_request_t *r, const ab_answer *answer)
     return ab_respond(r, (ngx_uint_t)core->answer_status(answer), core->answer_media_type(answer), core->answer_body(answer));
 }
 
-#if (NGX_THREADS)
-
 /* In a thread of the pool. */
 static void wait_for_answer(void *own, ngx_log_t *log) { core->answer_wait(((answering *)own)->answer); }
 
@@ -57,12 +55,6 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own)
     }
     return status;
 }
-
-#else
-
-static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own) { return NGX_BUSY; }
-
-#endif
 
 /* Whether NGINX's word is of this server's authorities, and of now. It lets connections that were made
  * to one server speak to another, which may trust others or ask for no certificate, and remembers what

@@ -101,8 +101,6 @@ static decided *decide(ngx_http_request_t *r)
                 place->scope);
 }
 
-#if (NGX_THREADS)
-
 static void wait_for_keys(void *own, ngx_log_t *log) { core->decision_wait(((decided *)own)->decision); }
 
 static void decided_now(ngx_http_request_t *r)
@@ -118,12 +116,6 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own)
     own->waiting = status == NGX_AGAIN;
     return status;
 }
-
-#else
-
-static ngx_int_t wait_in_pool(ngx_http_request_t *r, decided *own) { return NGX_BUSY; }
-
-#endif
 
 /* Whether NGINX is to make the response: with the operator's own error page (the condition is
  * that of ngx_http_special_response_handler), after auth_delay, or with another module's status. */

@@ -65,4 +65,13 @@ ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log
     return NGX_AGAIN;
 }
 
+#else
+
+/* Nobody gets this far: the configuration is refused where something could have to wait. */
+ngx_int_t ab_wait_in_pool(ngx_http_request_t *r, void (*handler)(void *, ngx_log_t *), void (*done)(ngx_http_request_t *),
+                          void *data)
+{
+    return NGX_BUSY;
+}
+
 #endif
