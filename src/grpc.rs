@@ -29,6 +29,8 @@ impl Status {
             Fault::Client if reason.status() == 403 => Self::PermissionDenied,
             Fault::Client => Self::Unauthenticated,
             Fault::Upstream => Self::Unavailable,
+            // Whoever comes again may find room.
+            Fault::Operator if reason.status() == 503 => Self::Unavailable,
             Fault::Operator | Fault::Ours => Self::Internal,
         }
     }

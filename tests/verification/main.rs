@@ -28,6 +28,7 @@ use world::{AUDIENCE, Client, ISSUER, NOW, WORLD};
 /// The reasons that no call of the library gives, and who does.
 const GIVEN_ELSEWHERE: &[(Reason, &str)] = &[
     (Reason::KeysUnavailable, "by whoever waited in vain for the keys of a blocked step"),
+    (Reason::Overloaded, "by whoever could not even wait for the keys of a blocked step"),
     (Reason::UserMissing, "by the server's own authorization, after our requirements"),
     (Reason::TokenBindingRepeated, "before a token is looked at"),
     (Reason::TokenBindingMalformed, "before a token is looked at"),

@@ -172,6 +172,8 @@ fn every_refusal_is_reached() {
     let elsewhere = [
         // For whoever has the connection.
         DenialReason::TlsMissing,
+        // For whoever has requests wait.
+        DenialReason::Overloaded,
         // documents_may_be_kept_and_are_asked_for_with_get
         DenialReason::DocumentMethodNotAllowed,
         // an_assertion_is_used_up_once_and_only_by_a_granted_request
