@@ -61,8 +61,14 @@ static ngx_int_t wait_in_pool(ngx_http_request_t *r, answering *own)
  * was found when a session that is resumed began. */
 static int word_counts(SSL *ssl, ngx_http_ssl_srv_conf_t *server)
 {
-    int fresh = SSL_get_SSL_CTX(ssl) == server->ssl.ctx && !SSL_session_reused(ssl);
-    return server->verify && (fresh || ab_tls_chain_holds(ssl, server->ssl.ctx));
+    int own = SSL_get_SSL_CTX(ssl) == server->ssl.ctx;
+
+    if (!server->verify || !server->ssl.ctx) /* one without a certificate of its own trusts nobody */
+        return 0;
+    if (own && !SSL_session_reused(ssl))
+        return 1;
+    /* NGINX asks OCSP for a resumed session too, but only what the first server is told to. */
+    return (own || !server->ocsp) && ab_tls_chain_holds(ssl, server->ssl.ctx);
 }
 
 /* What NGINX says of who issued the client's certificate, if it can be believed. */

@@ -1,5 +1,6 @@
 #include "openssl.h"
 
+#include <openssl/err.h>
 #include <string.h>
 
 /* Leaf and chain of a certificate message are short; a longer chain is cut, which can only hide
@@ -35,11 +36,14 @@ int ab_tls_chain_holds(SSL *ssl, SSL_CTX *server)
     X509_STORE *store = SSL_CTX_get_cert_store(server);
     X509 *certificate = SSL_get1_peer_certificate(ssl);
     X509_STORE_CTX *context = X509_STORE_CTX_new();
+
+    ERR_set_mark(); /* NGINX complains of errors that others leave behind */
     int holds = certificate && context && X509_STORE_CTX_init(context, store, certificate, SSL_get_peer_cert_chain(ssl)) &&
                 X509_STORE_CTX_set_default(context, "ssl_client") &&
                 X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(context), SSL_CTX_get0_param(server)) &&
                 X509_verify_cert(context) == 1;
 
+    ERR_pop_to_mark();
     X509_STORE_CTX_free(context);
     X509_free(certificate);
     return holds;

@@ -231,6 +231,11 @@ SEVERAL_NAMES = {
         },
         "asking": {"certificates": "optional", "name": "asking.test.example", "beside": "trusting"},
         "silent": {"certificates": "none", "name": "silent.test.example", "beside": "trusting"},
+        "bare": {  # it uses the certificate of the first one
+            "name": "bare.test.example",
+            "beside": "trusting",
+            "nginx": "ssl_client_certificate {ca}; ssl_verify_client optional;",
+        },
     },
     "location": [{"path": "/token", "protect": False, "served": "token-exchange"}],
     "files": {"credentials.secret": "{sha256:carols-credential} carol\n"},
@@ -280,7 +285,8 @@ def test_a_chain_counts_only_where_the_server_trusts_it(around, nginx_kind, vers
         server.log.announce("AB4108 client-certificate-unverified")
         for client, said_name, expected in [
             ("service", "asking", {"asking": True, "silent": False}),
-            ("service", None, {"trusting": True, "asking": True, "silent": False}),
+            ("service", None, {"trusting": True, "asking": True, "silent": False, "bare": False}),
+            ("service", "bare", {"bare": False}),
             ("outsider", None, {"trusting": True, "asking": False, "silent": False}),
             ("outsider", "nobody", {"trusting": True, "asking": False, "silent": False}),
         ]:
