@@ -39,16 +39,14 @@ impl Authentication {
             Self::SecretPost(_) => "client_secret_post",
         }
     }
-    /// Whether `text` is a secret that it takes.
-    pub(super) fn has_secret(&self, text: &str) -> bool {
+    /// The hashes of the secrets that it takes.
+    pub(super) fn secrets(&self) -> &[CredentialHash] {
         match self {
-            Self::SecretBasic(hashes) | Self::SecretPost(hashes) => {
-                CredentialHash::is_among(text.as_bytes(), hashes)
-            }
+            Self::SecretBasic(hashes) | Self::SecretPost(hashes) => hashes,
             Self::None
             | Self::Certificate(_)
             | Self::SelfSignedCertificate(_)
-            | Self::PrivateKeyJwt(_) => false,
+            | Self::PrivateKeyJwt(_) => &[],
         }
     }
 }

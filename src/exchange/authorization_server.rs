@@ -8,7 +8,8 @@ use super::assertion::AssertionPolicy;
 use super::authentication::Authentication;
 use super::client::Client;
 use super::clients::{AuthenticatedClient, Clients};
-use super::denial::{Denial, DenialReason, Failure, told};
+use super::credential_hash::CredentialHash;
+use super::denial::{Denial, DenialReason, Failure};
 use super::grant::{Asked, Grant, Signer, scope_words};
 use super::grant_type::GrantType;
 use super::metadata::{self, Metadata, TokenBindingSupport};
@@ -172,14 +173,26 @@ impl AuthorizationServer {
         replays: &dyn ReplayStore,
         now: Timestamp,
     ) -> Result<Grant, Failure> {
+        let none = Parameters::default();
+        let parameters = self.parse(request).map_err(|denial| self.disclose(denial, &none))?;
+        self.grant(request, &parameters, replays, now).map_err(|failure| match failure {
+            Failure::Denied(denial) => self.disclose(denial, &parameters).into(),
+            Failure::NeedsKeys(_) => failure,
+        })
+    }
+
+    fn parse(&self, request: &Request<'_>) -> Result<Parameters, Denial> {
         check_method(request)?;
         check_size(request)?;
-        let parameters = Parameters::parse(request.content_type, request.body, self.max_body)?;
-        self.grant(request, &parameters, replays, now).map_err(|failure| match failure {
-            Failure::Denied(denial) if self.repeats_secret(&denial, &parameters) => {
-                Failure::Denied(denial.hushed())
-            }
-            Failure::Denied(_) | Failure::NeedsKeys(_) => failure,
+        Parameters::parse(request.content_type, request.body, self.max_body)
+    }
+
+    /// The denial with what it repeats of the request, but for secrets.
+    fn disclose(&self, denial: Denial, parameters: &Parameters) -> Denial {
+        let secrets: Vec<_> = parameters.secrets().collect();
+        denial.disclosed(&secrets, |text| {
+            let hash = CredentialHash::of(text.as_bytes());
+            self.subjects.have_credential(&hash) || self.clients.have_secret(&hash)
         })
     }
 
@@ -199,18 +212,6 @@ impl AuthorizationServer {
         };
         client.use_up(replays, now)?;
         Ok(grant)
-    }
-
-    /// Whether a client that mixes up its parameters would find a secret in the log: a credential
-    /// is a text like any other, and so is a secret.
-    fn repeats_secret(&self, denial: &Denial, parameters: &Parameters) -> bool {
-        let repeated: BTreeSet<_> =
-            parameters.words().filter(|word| denial.repeats(word)).collect();
-        repeated.into_iter().any(|word| {
-            parameters.secrets().any(|secret| secret == word)
-                || self.subjects.have_credential(word)
-                || self.clients.iter().any(|client| client.authentication().has_secret(word))
-        })
     }
 
     /// RFC 8693, section 2.1.
@@ -266,7 +267,8 @@ impl AuthorizationServer {
         let possessions = &request.possessions;
         let redeemed = self.refresh.redeem(token, client.id(), possessions, now)?;
         if !self.subjects.know(&redeemed.party, possessions) {
-            let detail = "its subject is no longer accepted";
+            let detail =
+                "its subject, or the credential with this certificate, is no longer accepted";
             return Err(Denial::with_detail(DenialReason::RefreshTokenRefused, detail).into());
         }
         let nothing_asked = parameters.audience.is_empty() && parameters.resource.is_empty();
@@ -356,7 +358,7 @@ fn check_method(request: &Request<'_>) -> Result<(), Denial> {
     if request.method == "POST" {
         return Ok(());
     }
-    Err(Denial::with_detail(DenialReason::MethodNotAllowed, told(request.method)))
+    Err(Denial::repeating(DenialReason::MethodNotAllowed, [request.method]))
 }
 
 fn check_size(request: &Request<'_>) -> Result<(), Denial> {
@@ -365,8 +367,7 @@ fn check_size(request: &Request<'_>) -> Result<(), Denial> {
 
 fn requested_grant_type(parameters: &Parameters) -> Result<GrantType, Denial> {
     let name = required(parameters.grant_type.as_ref(), "grant_type")?;
-    GrantType::of(name)
-        .ok_or_else(|| Denial::with_detail(DenialReason::GrantTypeUnsupported, told(name)))
+    GrantType::of(name).ok_or_else(|| Denial::repeating(DenialReason::GrantTypeUnsupported, [name]))
 }
 
 fn check_grant_type(client: &AuthenticatedClient<'_>, grant_type: GrantType) -> Result<(), Denial> {
@@ -392,13 +393,7 @@ fn presented_type(value: Option<&String>, name: &'static str) -> Result<TokenTyp
 }
 
 fn unsupported_type(name: &str, urn: &str) -> Denial {
-    // What is none may be the token itself.
-    let told = if urn.starts_with("urn:ietf:params:") {
-        told(urn)
-    } else {
-        format!("{} bytes", urn.len())
-    };
-    Denial::with_detail(DenialReason::TokenTypeUnsupported, format_args!("{name} is {told}"))
+    Denial::repeating(DenialReason::TokenTypeUnsupported, [urn]).of(format_args!("{name} is"))
 }
 
 /// RFC 8693, section 2.1: `actor_token_type` is "REQUIRED when the actor_token parameter is
@@ -420,7 +415,7 @@ fn presented_actor(parameters: &Parameters) -> Result<Option<(&str, TokenType)>,
 fn check_resources(parameters: &Parameters) -> Result<(), Denial> {
     let proper = |uri: &&String| !uri.contains('#') && url::Url::parse(uri).is_ok();
     match parameters.resource.iter().find(|uri| !proper(uri)) {
-        Some(uri) => Err(Denial::with_detail(DenialReason::TargetMalformed, told(uri))),
+        Some(uri) => Err(Denial::repeating(DenialReason::TargetMalformed, [uri.as_str()])),
         None => Ok(()),
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::assertion::JWT_BEARER;
-use super::denial::{Denial, DenialReason, told};
+use super::denial::{Denial, DenialReason};
 use super::parameters::{Parameters, decoded, required};
 
 /// The credentials in a request. A certificate is not among them: it may be there to bind the
@@ -45,10 +45,7 @@ impl Presented {
         let kind = required(client_assertion_type.as_ref(), "client_assertion_type")?;
         if kind != JWT_BEARER {
             let reason = DenialReason::ClientAuthenticationMethod;
-            return Err(Denial::with_detail(
-                reason,
-                format_args!("an assertion of type {}", told(kind)),
-            ));
+            return Err(Denial::repeating(reason, [kind]).of("an assertion of type"));
         }
         Ok(Self::Assertion(text.clone()))
     }

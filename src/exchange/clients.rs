@@ -1,6 +1,6 @@
 //! The clients of a token endpoint, and which of them asks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::assertion::{AssertionPolicy, SingleUse, claimed_client};
 use super::authentication::Authentication;
@@ -8,7 +8,7 @@ use super::certificate_name::CertificateName;
 use super::client::Client;
 use super::client_credentials::Presented;
 use super::credential_hash::CredentialHash;
-use super::denial::{Denial, DenialReason, Failure, told};
+use super::denial::{Denial, DenialReason, Failure};
 use super::grant_type::GrantType;
 use super::parameters::{Parameters, required};
 use super::replay::{ReplayStore, Use};
@@ -20,12 +20,14 @@ use crate::token::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct Clients {
     by_id: HashMap<String, Client>,
+    secrets: HashSet<CredentialHash>,
     anonymous: Option<Client>,
 }
 
 impl Clients {
     /// Adds a client; one of the same `client_id` is replaced.
     pub fn add(&mut self, client: Client) {
+        self.secrets.extend(client.authentication().secrets());
         self.by_id.insert(client.id().to_owned(), client);
     }
 
@@ -39,6 +41,11 @@ impl Clients {
     /// Every client.
     pub fn iter(&self) -> impl Iterator<Item = &Client> {
         self.by_id.values()
+    }
+
+    /// Whether some client has a secret with this hash.
+    pub(super) fn have_secret(&self, hash: &CredentialHash) -> bool {
+        self.secrets.contains(hash)
     }
 
     /// Finds out which client asks.
@@ -109,14 +116,16 @@ impl Clients {
             return Err(DenialReason::ClientIdMismatch.into());
         }
         self.by_id.get(&id).ok_or_else(|| {
-            // A client that has its two credentials the wrong way round tells its secret.
-            let detail = match presented {
+            match presented {
+                // A client that has its two credentials the wrong way round tells its secret.
                 Presented::Basic { .. } | Presented::Post(_) => {
-                    format!("{} characters", id.chars().count())
+                    let detail = format_args!("{} characters", id.chars().count());
+                    Denial::with_detail(DenialReason::ClientUnknown, detail)
                 }
-                Presented::Nothing | Presented::Assertion(_) => told(&id),
-            };
-            Denial::with_detail(DenialReason::ClientUnknown, detail)
+                Presented::Nothing | Presented::Assertion(_) => {
+                    Denial::repeating(DenialReason::ClientUnknown, [id.as_str()])
+                }
+            }
         })
     }
 }

@@ -77,6 +77,11 @@ impl CredentialFile {
         self.entries.get(&CredentialHash::of(secret.as_bytes()))
     }
 
+    /// Whether there is a credential with this hash.
+    pub(super) fn has(&self, hash: &CredentialHash) -> bool {
+        self.entries.contains_key(hash)
+    }
+
     /// The credential of `subject` that tokens name so.
     #[must_use]
     pub fn named(&self, subject: &str, name: &str) -> Option<&Credential> {

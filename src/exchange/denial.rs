@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::repeated::Repeated;
 use crate::jose::KeyRing;
 use crate::refusal::{Fault, Refusal, repeatable};
 use crate::refusal_table::refusal_table;
@@ -128,6 +129,7 @@ refusal_table! {
 pub struct Denial {
     reason: DenialReason,
     detail: Option<Box<str>>,
+    repeated: Repeated,
     cause: Option<Refusal>,
     challenged: bool,
 }
@@ -135,8 +137,9 @@ pub struct Denial {
 impl Denial {
     /// A denial that needs no detail.
     #[must_use]
-    pub const fn new(reason: DenialReason) -> Self {
-        Self { reason, detail: None, cause: None, challenged: false }
+    pub fn new(reason: DenialReason) -> Self {
+        let repeated = Repeated::default();
+        Self { reason, detail: None, repeated, cause: None, challenged: false }
     }
 
     /// A denial with what was seen, for the log alone. `detail` is escaped and cut, so that it
@@ -146,17 +149,31 @@ impl Denial {
         Self { detail: Some(repeatable(detail)), ..Self::new(reason) }
     }
 
+    /// A denial that repeats texts of the request's parameters: by their lengths, until it is
+    /// [`disclosed`](Self::disclosed).
+    pub(super) fn repeating<'t>(
+        reason: DenialReason,
+        texts: impl IntoIterator<Item = &'t str>,
+    ) -> Self {
+        Self { repeated: Repeated::new(texts), ..Self::new(reason) }
+    }
+
+    /// Says what the repeated texts are.
+    pub(super) fn of(self, what: impl fmt::Display) -> Self {
+        Self { detail: Some(repeatable(what)), ..self }
+    }
+
     /// A denial for which a token was refused. A refusal that is no fault of the client's is
     /// told as what it is.
     #[must_use]
-    pub const fn caused(reason: DenialReason, cause: Refusal) -> Self {
+    pub fn caused(reason: DenialReason, cause: Refusal) -> Self {
         let reason = match cause.reason().fault() {
             Fault::Client => reason,
             Fault::Operator => DenialReason::PolicyIncomplete,
             Fault::Upstream => DenialReason::KeysUnavailable,
             Fault::Ours => DenialReason::InternalError,
         };
-        Self { reason, detail: None, cause: Some(cause), challenged: false }
+        Self { cause: Some(cause), ..Self::new(reason) }
     }
 
     /// Why.
@@ -201,15 +218,21 @@ impl Denial {
         }
     }
 
-    /// Whether the log line would repeat `text`.
-    pub(super) fn repeats(&self, text: &str) -> bool {
-        let detail = self.detail.as_deref().unwrap_or_default();
-        !text.is_empty() && detail.contains(&*repeatable(text))
+    /// The same with the texts that it repeats, but for those that are one of `secrets` or that
+    /// `is_secret` knows.
+    pub(super) fn disclosed(self, secrets: &[&str], is_secret: impl Fn(&str) -> bool) -> Self {
+        let told = self.repeated.told(secrets, is_secret);
+        Self { detail: self.seen(&told), repeated: Repeated::default(), ..self }
     }
 
-    /// The same without what was seen, which is a secret.
-    pub(super) fn hushed(self) -> Self {
-        Self { detail: Some("a secret, where none belongs".into()), ..self }
+    /// What was seen, the repeated texts as `told`.
+    fn seen(&self, told: &str) -> Option<Box<str>> {
+        match &self.detail {
+            Some(detail) if self.repeated.is_empty() => Some(detail.clone()),
+            None if self.repeated.is_empty() => None,
+            Some(what) => Some(repeatable(format_args!("{what} {told}"))),
+            None => Some(repeatable(told)),
+        }
     }
 
     /// The denial of a request that carried `Authorization`.
@@ -217,17 +240,6 @@ impl Denial {
         self.challenged = authorization;
         self
     }
-}
-
-/// What a log line may repeat of a parameter. In a form that was put together wrongly any
-/// parameter may hold another one's secret: what looks like that is told by its length only.
-pub(super) fn told(text: &str) -> String {
-    const MAX_LENGTH: usize = 100;
-    let length = text.chars().count();
-    if length > MAX_LENGTH || text.contains(['=', '&']) || text.contains("eyJ") {
-        return format!("{length} characters");
-    }
-    text.to_owned()
 }
 
 impl From<DenialReason> for Denial {
@@ -239,7 +251,7 @@ impl From<DenialReason> for Denial {
 /// The log line, with that of the cause behind it.
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.reason.write_line(f, self.detail.as_deref())?;
+        self.reason.write_line(f, self.seen(&self.repeated.lengths()).as_deref())?;
         match &self.cause {
             Some(cause) => write!(f, ": {cause}"),
             None => Ok(()),
@@ -361,14 +373,6 @@ mod tests {
                 "server_error" => assert_eq!(reason.status(), 500),
                 other => panic!("{other}"),
             }
-        }
-    }
-
-    #[test]
-    fn what_may_be_a_secret_is_not_repeated() {
-        assert_eq!(told("https://api.example/v1?a"), "https://api.example/v1?a");
-        for text in ["post=client_secret", "a&b", "eyJhbGciOiJFUzI1NiJ9", &"x".repeat(101)] {
-            assert_eq!(told(text), format!("{} characters", text.len()));
         }
     }
 

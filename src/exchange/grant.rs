@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::denial::{Denial, DenialReason, told};
+use super::denial::{Denial, DenialReason};
 use super::refresh::{REFRESH_TOKEN, grant_claim, key_id};
 use super::rule::Rule;
 use super::subject::{Origin, Party};
@@ -101,8 +101,7 @@ impl Asked<'_> {
             }
             Some(_) | None => {
                 let names = self.audiences.iter().chain(self.resources);
-                let names: Vec<_> = names.map(|name| told(name)).collect();
-                Err(Denial::with_detail(DenialReason::TargetUnknown, names.join(" ")))
+                Err(Denial::repeating(DenialReason::TargetUnknown, names.map(String::as_str)))
             }
         }
     }

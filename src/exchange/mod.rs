@@ -91,6 +91,7 @@ mod grant_type;
 mod metadata;
 mod parameters;
 mod refresh;
+mod repeated;
 mod replay;
 mod request;
 mod response;

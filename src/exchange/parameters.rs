@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::denial::{Denial, DenialReason, told};
+use super::denial::{Denial, DenialReason};
 use crate::jose::json;
 
 /// Most bytes of a body, unless configured otherwise.
@@ -47,13 +47,6 @@ macro_rules! parameters {
                     "audience" => self.audience.push(value),
                     _ => {}
                 }
-            }
-
-            /// Every value, and of those that are lists every word too.
-            pub(super) fn words(&self) -> impl Iterator<Item = &str> {
-                let single = [$(self.$field.as_deref()),*].into_iter().flatten();
-                let lists = self.resource.iter().chain(&self.audience).map(String::as_str);
-                single.chain(lists).flat_map(|value| [value].into_iter().chain(value.split(' ')))
             }
 
             fn names(&self) -> Vec<&'static str> {
@@ -181,7 +174,7 @@ fn encoding(content_type: Option<&[u8]>) -> Result<Encoding, Denial> {
     } else if media_type.eq_ignore_ascii_case("application/json") {
         Encoding::Json
     } else {
-        return Err(Denial::with_detail(DenialReason::MediaTypeUnsupported, told(media_type)));
+        return Err(Denial::repeating(DenialReason::MediaTypeUnsupported, [media_type]));
     };
     let charset = parts
         .filter_map(|part| part.split_once('='))
@@ -193,7 +186,7 @@ fn encoding(content_type: Option<&[u8]>) -> Result<Encoding, Denial> {
                 .iter()
                 .any(|known| known.eq_ignore_ascii_case(charset)) =>
         {
-            Err(Denial::with_detail(DenialReason::CharsetUnsupported, told(charset)))
+            Err(Denial::repeating(DenialReason::CharsetUnsupported, [charset]))
         }
         Some(_) | None => Ok(encoding),
     }

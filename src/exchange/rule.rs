@@ -1,6 +1,6 @@
 //! The rules of a token endpoint: which clients get which tokens, for whom, for what, bound how.
 
-use super::denial::{Denial, DenialReason, told};
+use super::denial::{Denial, DenialReason};
 use super::subject::{Party, ScopeLimit};
 use crate::confirmation::Confirmation;
 use crate::proof::Possessions;
@@ -338,8 +338,7 @@ impl Rule {
         match self.excess {
             ExcessScope::Refuse if granted.len() < asked.len() => {
                 let refused = asked.iter().find(|scope| !granted.contains(scope));
-                let detail = refused.map(|scope| told(scope)).unwrap_or_default();
-                Err(Denial::with_detail(DenialReason::ScopeExceeded, detail))
+                Err(Denial::repeating(DenialReason::ScopeExceeded, refused.map(String::as_str)))
             }
             ExcessScope::Narrow if granted.is_empty() => {
                 Err(Denial::with_detail(DenialReason::ScopeExceeded, "nothing is left"))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::credential_file::{Credential, CredentialFile};
+use super::credential_hash::CredentialHash;
 use super::denial::{Denial, DenialReason, Failure};
 use super::token_type::TokenType;
 use crate::jose::json::Object;
@@ -68,9 +69,9 @@ impl SubjectTokens {
         known.is_some_and(|it| check_certificate(it, Role::Subject, possessions).is_ok())
     }
 
-    /// Whether `text` is a credential.
-    pub(super) fn have_credential(&self, text: &str) -> bool {
-        self.credentials.as_ref().is_some_and(|file| file.find(text).is_some())
+    /// Whether there is a credential with this hash.
+    pub(super) fn have_credential(&self, hash: &CredentialHash) -> bool {
+        self.credentials.as_ref().is_some_and(|file| file.has(hash))
     }
 
     /// Verifies a token, and that the caller may use it: one that is bound must be proved.
