@@ -199,7 +199,7 @@ fn refusals() -> String {
     let _ = write!(
         text,
         "Why a request is refused, with the number that the error log and `BOUND_REFUSAL` show. Numbers are never \
-         reused. A missing token is logged at level info, a client's other faults at warn, the rest at error.\n\n\
+         reused. A missing token is logged at level info, a client's other faults at warn, the rest at error: NGINX logs what clients get wrong only where `error_log` names a level (`warn` or `info`).\n\n\
          {GRPC}{REFUSAL_COLUMNS}"
     );
     for reason in Reason::ALL {
