@@ -261,18 +261,19 @@ def test_keys_that_are_not_used_are_reported(running, kind):
 
 
 def test_a_thread_pool_that_is_full(around, nginx_kind):
-    """One request waits and one is in the queue; the others are told at once to come again."""
-    world = dataclasses.replace(keys_world(**SILENT), set=keys_world().set | {"thread-pool": "tiny"})
+    """One request waits and one may be in the queue; the others are told at once to come again."""
+    words = {"thread-pool": "tiny", "key-wait": "3s"}
+    world = dataclasses.replace(keys_world(**SILENT), set=keys_world().set | words)
     options = {"processes": 1, "main": "thread_pool tiny threads=1 max_queue=1;"}
     with serving(nginx_kind, world, around, **options) as server:
         server.log.announce(f"{UNAVAILABLE}|{FAILED}|{OVERLOADED}|thread pool .tiny. queue overflow")
         caller = Caller(server)
         with in_parallel(lambda: caller.get("/url-keys"), 5) as answers:
-            eventually(lambda: len(server.log.matching(OVERLOADED)) == 3)
+            eventually(lambda: len(server.log.matching(OVERLOADED)) >= 3)
             assert caller.get("/file-keys").status == 200
         assert [answer.status for answer in answers] == [503] * 5
         for answer in answers:
             assert answer.all("Content-Type") == ["application/json"]
             assert int(answer.all("Retry-After")[0]) > 0
         told = [answer.body for answer in answers if b"too many requests wait" in answer.body]
-        assert len(told) == 3
+        assert len(told) == len(server.log.matching(OVERLOADED)) in (3, 4)

@@ -342,16 +342,16 @@ def test_what_is_missing_to_verify_jwts_is_said(around, kind):
 
 
 def test_a_thread_pool_that_is_full(around, nginx_kind):
-    """One request waits and one is in the queue; the others are told at once to come again."""
+    """One request waits and one may be in the queue; the others are told at once to come again."""
     world = outages(silent={"silence": 30})
-    world = dataclasses.replace(world, set=world.set | {"thread-pool": "tiny"})
+    world = dataclasses.replace(world, set=world.set | {"thread-pool": "tiny", "key-wait": "3s"})
     options = {"processes": 1, "main": "thread_pool tiny threads=1 max_queue=1;"}
     with serving(nginx_kind, world, around, **options) as server:
         server.log.announce("AB4901 exchange-keys|AB4906 exchange-overloaded|thread pool .tiny. queue overflow")
         with in_parallel(lambda: exchange(server, **of_issuer("silent")), 5) as answers:
-            eventually(lambda: said(server, "AB4906") == 3)
+            eventually(lambda: said(server, "AB4906") >= 3)
             assert exchange(server).status == 200
         assert len(answers) == 5
         for answer in answers:
             unavailable(answer)
-        assert said(server, "AB4901") == 2
+        assert said(server, "AB4906") in (3, 4) and said(server, "AB4901") + said(server, "AB4906") == 5
